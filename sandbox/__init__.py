@@ -1,0 +1,1 @@
+"""One isolated browser and its screen: keeper, gate, display, state."""

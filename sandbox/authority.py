@@ -1,0 +1,81 @@
+"""The Authority: whom the sandbox asks before it lets anything act.
+
+`agent_bridge` implements it; a keeper without one keeps its gate shut. `permit` must be quick and pure in what
+was last pushed: it is called once per command, inside the gate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sandbox.words import Epoch, Holder
+
+
+class Verb(StrEnum):
+    """What sort of thing a command does; the gate's method table says which."""
+
+    READ = "read"
+    ACT = "act"
+    STANDING = "standing"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One command of the agent, as far as a decision may depend on it."""
+
+    verb: Verb
+    method: str
+    target: str | None
+    epoch: Epoch
+
+
+class Answer(StrEnum):
+    """The three possible answers."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer and, unless it allows, the sentence the agent is told."""
+
+    answer: Answer
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAsk:
+    """What `Baton.requestHandoff` said, and on which page."""
+
+    target: str
+    url: str
+    title: str
+    params: dict[str, Any]
+
+
+class Authority(Protocol):
+    """What a keeper needs from whoever governs it."""
+
+    def pushed(self, holder: Holder, epoch: Epoch) -> None:
+        """Control changed hands; `permit` answers for this state from now on."""
+        ...
+
+    def permit(self, action: Action) -> Verdict:
+        """Judge one command of the agent against the pushed state."""
+        ...
+
+    async def ask_handoff(self, ask: HandoffAsk) -> dict[str, Any]:
+        """Ask for a human; returns the handoff in its wire form as soon as it is in the queue. Raises `BatonError`."""
+        ...
+
+    async def get_handoff(self, handoff: str) -> dict[str, Any]:
+        """Return a handoff of this sandbox in its wire form. Raises `NotFound`."""
+        ...
+
+    async def cancel_handoff(self, handoff: str) -> dict[str, Any]:
+        """Withdraw an open handoff of this sandbox. Raises `NotFound`, `Conflict`."""
+        ...

@@ -1,0 +1,160 @@
+"""Chromium's DevTools pipe: NUL-separated JSON on two descriptors (`--remote-debugging-pipe`).
+
+One pipe serves Baton itself and every client of the gate. Baton's own calls go through `Connection.call`; the gate
+sends messages it has already rewritten with `Connection.forward` and hears each reply as raw bytes, so that a large
+result is not decoded and encoded again on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.words import BatonError, Gone, Kind
+
+type Listener = Callable[[str, dict[str, Any]], None]
+type RawReply = Callable[[bytes], None]
+type RawEvent = Callable[[str, dict[str, Any], bytes], None]
+
+_LIMIT = 256 * 1024 * 1024
+
+
+class CdpError(BatonError):
+    """Chromium refused a command of Baton's own; `fields` carry its code and the method."""
+
+    kind = Kind.DOWN
+
+
+class Connection:
+    """The one owner of a pipe. Create it with `open`; after `close` or the browser's end every call raises `Gone`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._next_id = 0
+        self._replies: dict[int, RawReply] = {}
+        self._listeners: dict[str | None, list[Listener]] = {}
+        self._taps: list[RawEvent] = []
+        self._ended = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "ended" if self._ended.is_set() else "open"
+        return f"<Connection {state} [calls: {len(self._replies)} waiting | sessions heard: {len(self._listeners)}]>"
+
+    @classmethod
+    async def open(cls, read_fd: int, write_fd: int) -> Connection:
+        """Take over both descriptors: `read_fd` is what Chromium writes (its fd 4), `write_fd` what it reads (fd 3)."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_LIMIT)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(read_fd, "rb", buffering=0))  # noqa: SIM115, ASYNC230 - the transport owns it
+        transport, protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin,
+            open(write_fd, "wb", buffering=0),  # noqa: SIM115, ASYNC230 - the transport owns it
+        )
+        connection = cls(reader, asyncio.StreamWriter(transport, protocol, None, loop))
+        connection._pump = asyncio.create_task(connection._read(), name="cdp-pump")
+        return connection
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once Chromium has closed its end or `close` was called."""
+        return self._ended
+
+    def forward(self, message: dict[str, Any], on_reply: RawReply) -> int:
+        """Send `message` under an id of the pipe's own (returned); `on_reply` gets the raw reply once. Raises `Gone`."""
+        if self._ended.is_set():
+            raise Gone("the browser of this sandbox has ended")
+        self._next_id += 1
+        message["id"] = self._next_id
+        self._replies[self._next_id] = on_reply
+        self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\0")
+        return self._next_id
+
+    def forget(self, pipe_id: int) -> None:
+        """Drop the reply to a forwarded message, whenever it comes."""
+        if pipe_id in self._replies:
+            self._replies[pipe_id] = lambda _raw: None
+
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, session: str | None = None, timeout: float = 10.0  # noqa: ASYNC109
+    ) -> dict[str, Any]:
+        """Call `method` and return its result. Raises `CdpError`, `Gone`, or `TimeoutError` after `timeout` seconds."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        message: dict[str, Any] = {"id": 0, "method": method, "params": params or {}}
+        if session is not None:
+            message["sessionId"] = session
+        pipe_id = self.forward(message, lambda raw: future.done() or future.set_result(raw))
+        try:
+            raw = await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            self.forget(pipe_id)
+            raise
+        reply = json.loads(raw)
+        if "error" in reply:
+            error = reply["error"]
+            if error.get("baton") == "gone":
+                raise Gone("the browser of this sandbox has ended")
+            raise CdpError(f"{method}: {error.get('message', '')}", method=method, code=error.get("code"))
+        result: dict[str, Any] = reply.get("result", {})
+        return result
+
+    def listen(self, session: str | None, listener: Listener) -> Callable[[], None]:
+        """Hear the events of one CDP session (None: the pipe's root); returns a function that ends it."""
+        self._listeners.setdefault(session, []).append(listener)
+
+        def end() -> None:
+            heard = self._listeners.get(session, [])
+            if listener in heard:
+                heard.remove(listener)
+            if not heard:
+                self._listeners.pop(session, None)
+
+        return end
+
+    def tap(self, tap: RawEvent) -> Callable[[], None]:
+        """Hear every event of every session as (session, parsed, raw); session is "" for the root."""
+        self._taps.append(tap)
+        return lambda: self._taps.remove(tap) if tap in self._taps else None
+
+    async def close(self) -> None:
+        """Let go of the pipe; every waiting call raises `Gone`."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        self._finish()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                raw = (await self._reader.readuntil(b"\0"))[:-1]
+                self._dispatch(raw)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._finish()
+
+    def _dispatch(self, raw: bytes) -> None:
+        if raw.startswith(b'{"id":'):
+            on_reply = self._replies.pop(int(raw[6 : raw.index(b",", 6)]), None)
+            if on_reply is not None:
+                on_reply(raw)
+            return
+        event = json.loads(raw)
+        session = event.get("sessionId")
+        for tap in list(self._taps):
+            tap(session or "", event, raw)
+        for listener in list(self._listeners.get(session, ())):
+            listener(event["method"], event.get("params", {}))
+
+    def _finish(self) -> None:
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._writer.close()
+        gone = b'{"id":0,"error":{"code":-32011,"message":"the browser has ended","baton":"gone"}}'
+        waiting, self._replies = self._replies, {}
+        for on_reply in waiting.values():
+            on_reply(gone)

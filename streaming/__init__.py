@@ -1,0 +1,1 @@
+"""Pixels to a viewer, input back; told who may look and drive."""

@@ -1,0 +1,1 @@
+"""The FastAPI application, the console and the composition root."""
