@@ -166,6 +166,9 @@ class Pages:
         try:
             await self.connection.call("Page.enable", {}, session)
             await self.connection.call("Target.setAutoAttach", auto, session)
+            # A popup waits for this although its attach event says waitingForDebugger: false (Chromium 156, measured);
+            # without it window.open never returns in the opener.
+            await self.connection.call("Runtime.runIfWaitingForDebugger", {}, session)
         except (CdpError, Gone, TimeoutError):
             return  # it closed while we attached; its detach event cleans up
         self._first.set()
