@@ -1,0 +1,53 @@
+# make run: set up, then Baton with a real demo. make test: set up, then the checks and the tests (ten minutes at most).
+SHELL := /bin/bash
+BIN := .venv/bin
+NAMED := $(if $(T),-k "$(T)")
+
+.PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff clean
+
+help:            ## what there is
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+run:             ## set up, then start Baton and the demo
+	@docker/install demo
+	@$(BIN)/baton demo $(ARGS)
+
+serve:           ## set up, then start Baton without the demo
+	@docker/install run
+	@$(BIN)/baton serve $(ARGS)
+
+setup:           ## set up for development
+	@docker/install dev
+
+lint:
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types:
+	@$(BIN)/mypy
+
+imports:
+	@$(BIN)/lint-imports
+
+check: setup lint types imports  ## linter, formatter, types, import rules, sizes, docs
+
+test: check      ## all checks, then the test suite; T=name runs some
+	@$(BIN)/python -m pytest -m "not full" $(NAMED)
+
+test-full: setup ## the long races and soaks
+	@$(BIN)/python -m pytest -m "full" $(NAMED)
+
+bench-handoff: setup ## what a handoff costs in time
+	@$(BIN)/python -m bench.handoff
+
+format:          ## format the sources
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+screens: setup   ## render the console's screens into docs/screens
+	@$(BIN)/python docs/screens.py
+
+lock:            ## pin requirements anew (needs uv on PATH)
+	@cd requirements && for list in run dev demo uv; do \
+	  uv pip compile -q --universal --upgrade --python-version 3.12 --generate-hashes --no-header --no-annotate --no-emit-index-url $$list.in -o $$list.txt; done
+
+clean:           ## remove everything that set-up made
+	@rm -rf .venv .venv-demo .tools node_modules
