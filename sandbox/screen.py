@@ -196,17 +196,7 @@ class ReleaseAll:
 
 
 type InputEvent = (
-    PointerMove
-    | PointerButton
-    | Wheel
-    | Key
-    | Text
-    | Compose
-    | Paste
-    | Copy
-    | Touch
-    | TabAction
-    | ReleaseAll
+    PointerMove | PointerButton | Wheel | Key | Text | Compose | Paste | Copy | Touch | TabAction | ReleaseAll
 )
 
 
