@@ -30,7 +30,7 @@ HandoffId = NewType("HandoffId", str)
 OperatorId = NewType("OperatorId", str)
 ViewerId = NewType("ViewerId", str)
 Epoch = NewType("Epoch", int)
-"""Rises by one whenever the holder changes, also to nobody; persisted; checked at the last step before anything acts."""
+"""Rises by one whenever the holder changes, also to nobody; persisted; checked at the last step before an action."""
 
 
 def new_id(prefix: str) -> str:
