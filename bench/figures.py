@@ -1,0 +1,58 @@
+"""Judging measured figures by the file that names the goals, and printing them for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+GOALS = Path(os.environ.get("BATON_FIGURES", Path(__file__).resolve().parents[2] / "shared" / "figures.json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure: `n` is the number of samples behind `value`."""
+
+    name: str
+    value: float
+    unit: str
+    n: int
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Return the nearest-rank percentile of `samples` (`share` in 0..1). Raises `ValueError` when there are none."""
+    if not samples:
+        raise ValueError("no samples were taken")
+    ordered = sorted(samples)
+    return ordered[max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1))]
+
+
+def judge(bench: str, figures: Sequence[Figure]) -> int:
+    """Print each figure with its goal, then one JSON line each. Returns 0 when all that the file names are reached."""
+    goals = {goal["name"]: goal for goal in json.loads(GOALS.read_text())[bench]}
+    by_name = {figure.name: figure for figure in figures}
+    failed = [name for name in goals if name not in by_name]
+    for figure in figures:
+        goal = goals.get(figure.name)
+        reached = goal is None or (
+            figure.n >= goal["n"]
+            and figure.value <= goal.get("max", float("inf"))
+            and figure.value >= goal.get("min", float("-inf"))
+        )
+        if not reached:
+            failed.append(figure.name)
+        wanted = (
+            ""
+            if goal is None
+            else f"(goal {'≤' if 'max' in goal else '≥'} {goal.get('max', goal.get('min'))}, n ≥ {goal['n']})"
+        )
+        print(
+            f"{'reached' if reached else 'MISSED '}  {figure.name:28} {figure.value:10.1f} {figure.unit:6} n={figure.n} {wanted}"
+        )
+    for name in (n for n in failed if n not in by_name):
+        print(f"MISSED   {name:28} was not measured")
+    for figure in figures:
+        print(json.dumps({**asdict(figure), "value": round(figure.value, 2)}))
+    return 1 if failed else 0
