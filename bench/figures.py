@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 GOALS = Path(os.environ.get("BATON_FIGURES", Path(__file__).resolve().parents[2] / "shared" / "figures.json"))
 
@@ -26,7 +28,14 @@ def percentile(samples: Sequence[float], share: float) -> float:
     if not samples:
         raise ValueError("no samples were taken")
     ordered = sorted(samples)
-    return ordered[max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _wanted(goal: dict[str, Any] | None) -> str:
+    if goal is None:
+        return ""
+    sign, bound = ("≤", goal["max"]) if "max" in goal else ("≥", goal["min"])
+    return f"  (goal {sign} {bound}, n ≥ {goal['n']})"
 
 
 def judge(bench: str, figures: Sequence[Figure]) -> int:
@@ -43,14 +52,8 @@ def judge(bench: str, figures: Sequence[Figure]) -> int:
         )
         if not reached:
             failed.append(figure.name)
-        wanted = (
-            ""
-            if goal is None
-            else f"(goal {'≤' if 'max' in goal else '≥'} {goal.get('max', goal.get('min'))}, n ≥ {goal['n']})"
-        )
-        print(
-            f"{'reached' if reached else 'MISSED '}  {figure.name:28} {figure.value:10.1f} {figure.unit:6} n={figure.n} {wanted}"
-        )
+        word = "reached" if reached else "MISSED "
+        print(f"{word}  {figure.name:28} {figure.value:10.1f} {figure.unit:6} n={figure.n}{_wanted(goal)}")
     for name in (n for n in failed if n not in by_name):
         print(f"MISSED   {name:28} was not measured")
     for figure in figures:
