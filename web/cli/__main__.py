@@ -1,0 +1,5 @@
+"""`python -m web.cli` is the `baton` command."""
+
+from web.cli import main
+
+main()
