@@ -1,4 +1,4 @@
-"""Whole journeys: a real server process, real sandboxes, real sites, an operator's real browser, agents as processes."""
+"""Whole journeys: real server, sandboxes and sites, an operator's real browser, agents in processes of their own."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ class Server:
         """Run another `baton` command on the same state directory; returns what it printed."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "web.cli", *arguments, "--state-dir", str(self.state), cwd=ROOT,
-            env={**os.environ, "BATON_PORT": str(self.port)}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "BATON_PORT": str(self.port)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()
         assert process.returncode == 0, err.decode()
@@ -103,7 +104,6 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """A running server with short times, stopped and cleaned up afterwards."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
-    os.chmod(tmp_path, 0o711)  # sandboxes with a uid of their own must be able to reach their directories
     server = Server(state, free_port(), {"BATON_ADOPTION_S": "15"})
     await server.start()
     yield server
