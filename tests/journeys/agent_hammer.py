@@ -1,5 +1,6 @@
-"""An agent that asks for a human and, while it waits, keeps trying to act and to read: agent_hammer.py URL KIND CONDITION.
+"""An agent that asks for a human and, while it waits, keeps trying to act and to read.
 
+Usage: agent_hammer.py URL KIND CONDITION.
 Prints one JSON object a line: the sandbox, then the moment of asking, then what came back and what it could still do.
 """
 
@@ -21,7 +22,8 @@ READ = "document.title /* agent-looked-here */"
 
 def say(**fields: Any) -> None:
     """Print one line for the test."""
-    print(json.dumps(fields), flush=True)
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
 
 
 async def hammer(page: Page, stop: asyncio.Event, answered: list[float], refused: list[str]) -> None:

@@ -1,7 +1,7 @@
 """A listener on Chromium's pipe that Baton knows nothing of: it stands in Chromium's place and passes everything on.
 
-`make_listener(directory)` writes a program to name in BATON_CHROMIUM and returns it with the file its notes go to: one line for
-each message Baton wrote into the pipe, with the time it was written.
+`make_listener(directory)` writes a program to name in BATON_CHROMIUM and returns it with the file its notes go to:
+one line for each message Baton wrote into the pipe, with the time it was written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ sys.exit(process.wait())
 def make_listener(directory: Path) -> tuple[Path, Path]:
     """Return (program, notes). Both can be used by any uid."""
     program, notes = directory / "chromium-listened-to", directory / "pipe.log"
-    python = Path(sys.base_prefix) / "bin" / "python3"
+    system = Path("/usr/bin/python3")  # a pyenv under /root is out of reach for a sandbox with a uid of its own
+    python = system if system.exists() else Path(sys.executable)
     program.write_text(_PROGRAM.format(python=python, chromium=shutil.which("chromium"), notes=str(notes)))
     program.chmod(0o755)
     notes.touch()
