@@ -1,0 +1,115 @@
+"""Looking whether a condition holds; each part has two seconds, a page that hangs holds nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sandbox.pages import Page, Pages, bare_url
+from sandbox.state.conditions import (
+    Condition,
+    CookieSet,
+    Finding,
+    Leaf,
+    Presence,
+    SelectorIs,
+    StorageHas,
+    TextShown,
+    UrlIs,
+    leaves,
+    report,
+)
+from sandbox.state.worlds import Frame, Worlds, settled
+from sandbox.words import BatonError
+
+DEADLINE_S: Final = 2.0
+_HANGS: Final = f"the page did not answer within {DEADLINE_S:g} s"
+
+
+class Checker:
+    """Judges conditions on the pages of one browser."""
+
+    def __init__(self, pages: Pages, worlds: Worlds) -> None:
+        self._pages, self._worlds = pages, worlds
+
+    async def check(self, condition: Condition, target: str | None) -> dict[str, Any]:
+        """Return `conditions.report` for the page `target` (None: the active one)."""
+        page = next((page for page in self._pages.all if page.target == target), None) if target else self._pages.active
+        every = list(dict.fromkeys(leaves(condition)))
+        if page is None:
+            gone = Finding(None, "the tab this handoff is about is closed" if target else "no tab is open")
+            return report(condition, dict.fromkeys(every, gone))
+        found = await asyncio.gather(*(self._find(leaf, page) for leaf in every))
+        return report(condition, dict(zip(every, found, strict=True)))
+
+    async def _find(self, leaf: Leaf, page: Page) -> Finding:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._look(leaf, page)
+        except TimeoutError:
+            return Finding(None, _HANGS)
+        except BatonError:
+            return Finding(None, "the page could not be looked at; it may be loading or have crashed")
+
+    async def _look(self, leaf: Leaf, page: Page) -> Finding:
+        match leaf:
+            case UrlIs():
+                url = await self._url(page)
+                return Finding(leaf.matches(url), f"the page is at {bare_url(url)}")
+            case CookieSet(name):
+                return await self._cookie(page, name)
+            case StorageHas(key):
+                has = await self._worlds.run(await self._main(page), "has", key, timeout=DEADLINE_S)
+                return Finding(has, f"storage {'has' if has else 'does not have'} this key")
+            case TextShown(text):
+                shown = await self._anywhere(page, "shows", text)
+                return _any(shown, "the text is shown", "the text is not shown")
+            case SelectorIs():
+                return _selector(leaf, await self._anywhere(page, "query", leaf.css))
+
+    async def _url(self, page: Page) -> str:
+        # The browser process answers this, also where the page hangs.
+        history = await self._pages.call(page, "Page.getNavigationHistory", {}, DEADLINE_S)
+        url: str = history["entries"][history["currentIndex"]]["url"]
+        return url
+
+    async def _cookie(self, page: Page, name: str) -> Finding:
+        host = urlsplit(await self._url(page)).hostname or ""
+        answer = await self._pages.connection.call("Storage.getCookies", {}, None, DEADLINE_S)
+        found = any(each["name"] == name and _belongs(each["domain"], host) for each in answer["cookies"])
+        return Finding(found, f"the cookie is {'' if found else 'not '}set for {host or 'this page'}")
+
+    async def _main(self, page: Page) -> Frame:
+        return (await self._worlds.frames(page, DEADLINE_S))[0][0]
+
+    async def _anywhere(self, page: Page, operation: str, argument: str) -> list[Any]:
+        """Ask every frame; None for each that did not answer in time."""
+        frames, _ = await self._worlds.frames(page, DEADLINE_S)
+        # Less than the whole deadline, so that one hanging frame does not hide what the others said.
+        within = DEADLINE_S * 0.75
+        return await settled([self._worlds.run(frame, operation, argument, timeout=within) for frame in frames])
+
+
+def _belongs(domain: str, host: str) -> bool:
+    return host == domain.lstrip(".") or (domain.startswith(".") and host.endswith(domain))
+
+
+def _any(answers: list[Any], yes: str, no: str) -> Finding:
+    if any(answers):
+        return Finding(True, yes)
+    return Finding(None, _HANGS) if None in answers else Finding(False, no)
+
+
+def _selector(leaf: SelectorIs, answers: list[Any]) -> Finding:
+    given = [each for each in answers if each is not None]
+    if any(each.get("invalid") for each in given):
+        return Finding(None, "this is not a valid CSS selector")
+    present, shown = (sum(each[what] for each in given) for what in ("present", "shown"))
+    count = shown if leaf.state is not Presence.PRESENT else present
+    why = f"{present} in the page, {shown} visible"
+    if leaf.state is Presence.GONE:
+        return (
+            Finding(False, why) if count else Finding(None, _HANGS) if len(given) < len(answers) else Finding(True, why)
+        )
+    return Finding(True, why) if count else Finding(None, _HANGS) if len(given) < len(answers) else Finding(False, why)

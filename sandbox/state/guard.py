@@ -1,0 +1,233 @@
+"""Which fields hold secrets, where they are on the screen, and how they are emptied.
+
+A field is secret by what it is (password, code, card), because the operator typed into it during a secret lease, or
+because the console's secret entry was used on it; once secret it stays so as long as its document lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sandbox.pages import Page, Pages
+from sandbox.screen import Rect
+from sandbox.state.worlds import BINDING, UNANSWERED, Frame, Worlds, settled
+from sandbox.words import Clock
+
+POLL_S: Final = 0.25
+LINGER_S: Final = 1.0
+"""A browser goes on showing the old page until the new one has painted (up to half a second); masks outlast that."""
+_DEADLINE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What a scan of one page found: rectangles to mask now, and every visible secret field."""
+
+    masks: tuple[Rect, ...] = ()
+    boxes: tuple[Rect, ...] = ()
+    filled: bool = False
+    answered: bool = True
+
+
+class Guard:
+    """Watches the pages for secrets. Create it on the running loop; `close` ends it."""
+
+    def __init__(
+        self, pages: Pages, worlds: Worlds, clock: Clock, set_masks: Callable[[Sequence[Rect]], None] | None
+    ) -> None:
+        self._pages, self._worlds, self._clock, self._set_masks = pages, worlds, clock, set_masks
+        self._lease = False
+        self._tainted = False
+        self._filled = False
+        self._values: dict[tuple[str, str, int], str] = {}
+        self._marked: set[tuple[str, int]] = set()
+        self._seen: dict[Rect, float] = {}
+        self._shown: tuple[Rect, ...] = ()
+        self._watched: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._nudge = asyncio.Event()
+        self._ends = [pages.on_change(self._watch_all), pages.on_event(self._on_event)]
+        self._watch_all()
+        self._spawn(self._run())
+
+    def __repr__(self) -> str:
+        return f"<Guard lease={self._lease} masks={len(self._shown)}>"
+
+    @property
+    def marked(self) -> frozenset[tuple[str, int]]:
+        """(CDP session, backend node id) of the fields that became secret."""
+        return frozenset(self._marked)
+
+    @property
+    def tainted(self) -> bool:
+        """Whether there was a secret lease since the last `blank`."""
+        return self._tainted
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What was last seen in secret fields since the last `blank`: only for scrubbing what goes out."""
+        return tuple(self._values.values())
+
+    def lease(self, on: bool) -> None:
+        """A lease in which everything typed is secret begins or ends; what was typed stays secret until `blank`."""
+        if on and not self._lease:
+            self._tainted = True
+            self._spawn(self._begin())
+        self._lease = on
+        self._nudge.set()
+
+    async def entry(self) -> bool:
+        """Make the focused field secret; whether there was one."""
+        page = self._pages.active
+        if page is None:
+            return False
+        frames = await self._frames(page)
+        found = await settled([self._worlds.run(frame, "entry", timeout=_DEADLINE_S) for frame in frames])
+        self._nudge.set()
+        return any(found)
+
+    async def cover(self, page: Page | None) -> Cover:
+        """Look at one page now, and take note of what it holds."""
+        if page is None:
+            return Cover()
+        frames = await self._frames(page)
+        if not frames:
+            return Cover(answered=False)
+        options = {"lease": self._tainted}
+        found = await settled([self._worlds.run(frame, "scan", options, timeout=_DEADLINE_S) for frame in frames])
+        masks: list[Rect] = []
+        boxes: list[Rect] = []
+        for frame, scan in zip(frames, found, strict=True):
+            if scan is None:
+                continue
+            for key, value in scan["values"]:
+                self._values[(frame.session, frame.id, key)] = value
+            if scan["fresh"]:
+                await self._take_fresh(frame)
+            if scan["masks"] or scan["boxes"]:
+                x, y = await self._offset(frame, frames)
+                masks.extend(_moved(scan["masks"], x, y))
+                boxes.extend(_moved(scan["boxes"], x, y))
+        filled = any(scan and scan["values"] for scan in found)
+        return Cover(tuple(masks), tuple(boxes), filled, None not in found)
+
+    async def look(self) -> None:
+        """Scan every page; what the active one shows becomes the masks."""
+        active = self._pages.active
+        covers = await asyncio.gather(*(self.cover(page) for page in self._pages.all))
+        self._filled = any(cover.filled for cover in covers)
+        for page, cover in zip(self._pages.all, covers, strict=False):
+            if page is active:
+                self._mask(cover)
+
+    async def blank(self) -> int:
+        """Empty every secret field that is still filled, in every frame of every page; returns how many there were."""
+        options = {"lease": self._tainted}
+        count = 0
+        for page in self._pages.all:
+            frames = await self._frames(page)
+            found = await settled([self._worlds.run(frame, "blank", options, timeout=_DEADLINE_S) for frame in frames])
+            count += sum(each for each in found if each)
+        self._tainted = self._lease
+        self._values.clear()
+        self._nudge.set()
+        return count
+
+    def covered(self) -> tuple[Rect, ...]:
+        """The masks as last told."""
+        return self._shown
+
+    async def close(self) -> None:
+        """Stop watching."""
+        for end in self._ends:
+            end()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._values.clear()
+
+    async def _begin(self) -> None:
+        for page in self._pages.all:
+            frames = await self._frames(page)
+            await settled([self._worlds.run(frame, "begin", timeout=_DEADLINE_S) for frame in frames])
+
+    async def _run(self) -> None:
+        while True:
+            busy = self._lease or self._filled or bool(self._seen)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._nudge.wait(), POLL_S if busy else None)
+            self._nudge.clear()
+            with contextlib.suppress(*UNANSWERED):
+                await self.look()
+
+    def _mask(self, cover: Cover) -> None:
+        now = self._clock.monotonic()
+        # A page that does not answer may still show what it showed.
+        for rect in cover.masks if cover.answered else (*cover.masks, *self._seen):
+            self._seen[rect] = now
+        self._seen = {rect: at for rect, at in self._seen.items() if now - at < LINGER_S}
+        shown = tuple(sorted(self._seen, key=lambda r: (r.y, r.x, r.width, r.height)))
+        if shown != self._shown:
+            self._shown = shown
+            if self._set_masks is not None:
+                self._set_masks(shown)
+
+    async def _frames(self, page: Page) -> list[Frame]:
+        try:
+            return (await self._worlds.frames(page, _DEADLINE_S))[0]
+        except UNANSWERED:
+            return []
+
+    async def _take_fresh(self, frame: Frame) -> None:
+        with contextlib.suppress(*UNANSWERED):
+            nodes = await self._worlds.nodes(frame, "takeFresh", _DEADLINE_S)
+            self._marked.update((frame.session, node) for node in nodes)
+
+    async def _offset(self, frame: Frame, frames: list[Frame]) -> tuple[int, int]:
+        """Where a frame's viewport begins on the page's; each process counts from its own outermost frame."""
+        x = y = 0.0
+        by_id = {each.id: each for each in frames}
+        at: Frame | None = frame
+        with contextlib.suppress(*UNANSWERED, KeyError, IndexError):
+            while at is not None and at.parent:
+                parent = by_id[at.parent]
+                left, top = await self._corner(at.id, parent.session)
+                x, y = x + left, y + top
+                at = parent
+                while at.parent and not at.local_root:
+                    at = by_id[at.parent]
+        return round(x), round(y)
+
+    async def _corner(self, frame_id: str, session: str) -> tuple[float, float]:
+        call = self._pages.connection.call
+        owner = await call("DOM.getFrameOwner", {"frameId": frame_id}, session, _DEADLINE_S)
+        params = {"backendNodeId": owner["backendNodeId"]}
+        box = await call("DOM.getBoxModel", params, session, _DEADLINE_S)
+        content = box["model"]["content"]
+        return content[0], content[1]
+
+    def _watch_all(self) -> None:
+        sessions = {session for page in self._pages.all for session in page.sessions}
+        self._watched &= sessions
+        for session in sessions - self._watched:
+            self._watched.add(session)
+            self._spawn(self._worlds.watch(session))
+        if self._lease or self._filled or self._seen:
+            self._nudge.set()
+
+    def _on_event(self, _page: Page, _session: str, method: str, params: dict[str, Any]) -> None:
+        if method == "Runtime.bindingCalled" and params.get("name") == BINDING:
+            self._nudge.set()
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _moved(rects: Sequence[Sequence[int]], x: int, y: int) -> list[Rect]:
+    return [Rect(left + x, top + y, width, height) for left, top, width, height in rects]

@@ -1,0 +1,233 @@
+// Runs in an isolated world of Baton's own, never in the page's: its globals and prototypes cannot be tampered with.
+// Evaluates to an object with the operations below; state lives as long as the document.
+((config) => {
+  if (globalThis.__baton) return globalThis.__baton;
+
+  const secretName = new RegExp(config.name, 'i');
+  const secretAutocomplete = new RegExp(config.autocomplete, 'i');
+  const textInputs = new Set(config.textInputs);
+  const marked = new WeakSet();
+  const baseline = new WeakMap();
+  const ids = new WeakMap();
+  const closedRoots = new Set();
+  let fresh = [];
+  let lease = false;
+  let nextId = 0;
+
+  function* roots() {
+    const queue = [document, ...closedRoots];
+    while (queue.length) {
+      const root = queue.pop();
+      yield root;
+      for (const element of root.querySelectorAll('*')) if (element.shadowRoot) queue.push(element.shadowRoot);
+    }
+  }
+
+  const isField = (element) =>
+    element instanceof HTMLTextAreaElement ||
+    (element instanceof HTMLInputElement && textInputs.has(element.type)) ||
+    (element instanceof HTMLElement && element.isContentEditable && !element.parentElement?.isContentEditable);
+
+  function fields() {
+    const found = [];
+    for (const root of roots()) {
+      for (const element of root.querySelectorAll('input, textarea, [contenteditable]')) {
+        if (isField(element)) found.push(element);
+      }
+    }
+    if (document.designMode === 'on' && document.body) found.push(document.body);
+    return found;
+  }
+
+  const isPlain = (element) => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
+  const valueOf = (element) => (isPlain(element) ? element.value : element.textContent.trim());
+
+  function byItself(element) {
+    if (!isPlain(element)) return false;
+    if (element.type === 'password' || secretAutocomplete.test(element.autocomplete || '')) return true;
+    const labels = [...(element.labels || [])].map((label) => label.textContent);
+    const names = [element.name, element.id, element.getAttribute('aria-label'), element.placeholder, ...labels];
+    return names.some((name) => name && secretName.test(name));
+  }
+
+  function mark(element) {
+    if (marked.has(element)) return;
+    marked.add(element);
+    ids.set(element, (nextId += 1));
+    fresh.push(element);
+  }
+
+  // In a secret lease a field whose value is no longer what it was when the lease began (or, in a document that
+  // is newer than the lease, no longer what the page gave it) has been typed into.
+  function remember(element) {
+    if (!baseline.has(element)) {
+      baseline.set(element, lease && isPlain(element) ? element.defaultValue : valueOf(element));
+    }
+  }
+
+  function deepFocus() {
+    let element = document.activeElement;
+    while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+    for (const root of closedRoots) if (root.activeElement) element = root.activeElement;
+    return element && element !== document.body ? element : null;
+  }
+
+  function box(element) {
+    const rect = element.getBoundingClientRect();
+    const left = Math.max(0, Math.floor(rect.left) - 2);
+    const top = Math.max(0, Math.floor(rect.top) - 2);
+    const right = Math.min(innerWidth, Math.ceil(rect.right) + 2);
+    const bottom = Math.min(innerHeight, Math.ceil(rect.bottom) + 2);
+    return right > left && bottom > top && rect.width && rect.height ? [left, top, right - left, bottom - top] : null;
+  }
+
+  // The lease begins: what is in the fields now is not the operator's.
+  function begin() {
+    lease = true;
+    for (const element of fields()) baseline.set(element, valueOf(element));
+  }
+
+  function scan(options) {
+    lease = options.lease;
+    const masks = [];
+    const boxes = [];
+    const values = [];
+    const focus = deepFocus();
+    for (const element of fields()) {
+      const value = valueOf(element);
+      remember(element);
+      if (byItself(element) || (lease && value !== baseline.get(element))) mark(element);
+      const secret = marked.has(element);
+      const place = secret || (lease && element === focus) ? box(element) : null;
+      if (secret && value) values.push([ids.get(element), value]);
+      if (place && (value || element === focus)) masks.push(place);
+      if (place && secret) boxes.push(place);
+    }
+    // Focus inside a closed shadow root shows only as focus on its host.
+    if (lease && focus && focus.localName.includes('-') && !isField(focus)) {
+      const place = box(focus);
+      if (place) masks.push(place);
+    }
+    return { masks, boxes, values, fresh: fresh.length };
+  }
+
+  function blank(options) {
+    scan(options);
+    const input = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+    const area = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set;
+    let count = 0;
+    for (const element of fields()) {
+      if (!marked.has(element) || !valueOf(element)) continue;
+      if (element instanceof HTMLInputElement) input.call(element, '');
+      else if (element instanceof HTMLTextAreaElement) area.call(element, '');
+      else element.textContent = '';
+      // One input event, so that a page which keeps the value in its own state lets go of it too.
+      element.dispatchEvent(new InputEvent('input', { bubbles: true, composed: true, inputType: 'deleteContent' }));
+      count += 1;
+    }
+    return count;
+  }
+
+  // 53 bits of hash are enough to see that a value changed, and the value itself stays in the page.
+  function hash(text) {
+    let a = 0xdeadbeef;
+    let b = 0x41c6ce57;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      a = Math.imul(a ^ code, 2654435761);
+      b = Math.imul(b ^ code, 1597334677);
+    }
+    a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+    b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+    return `${text.length}:${4294967296 * (2097151 & b) + (a >>> 0)}`;
+  }
+
+  function storage(limit) {
+    const found = [];
+    let leftOut = 0;
+    for (const area of ['local', 'session']) {
+      try {
+        const store = area === 'local' ? localStorage : sessionStorage;
+        leftOut += Math.max(0, store.length - limit);
+        for (let index = 0; index < Math.min(store.length, limit); index += 1) {
+          const key = store.key(index);
+          found.push([area, key.slice(0, 200), hash(store.getItem(key) ?? '')]);
+        }
+      } catch {
+        // Opaque origins and blocked storage have none.
+      }
+    }
+    return { origin: location.origin, storage: found, leftOut, ready: document.readyState, size: size(), title: document.title };
+  }
+
+  const visible = (element) =>
+    element.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }) &&
+    [...element.getClientRects()].some((rect) => rect.width > 0 && rect.height > 0);
+
+  function query(css) {
+    let present = 0;
+    let shown = 0;
+    try {
+      for (const root of roots()) {
+        for (const element of root.querySelectorAll(css)) {
+          present += 1;
+          if (visible(element)) shown += 1;
+        }
+      }
+    } catch {
+      return { invalid: true };
+    }
+    return { present, shown };
+  }
+
+  function shows(text) {
+    const plain = (value) => value.replace(/\s+/g, ' ').trim().toLowerCase();
+    const wanted = plain(text);
+    for (const root of roots()) {
+      const parts = root === document ? [document.body] : [...root.children];
+      for (const part of parts) if (part?.innerText !== undefined && plain(part.innerText).includes(wanted)) return true;
+    }
+    return false;
+  }
+
+  function has(key) {
+    for (const area of ['localStorage', 'sessionStorage']) {
+      try {
+        if (globalThis[area].getItem(key) !== null) return true;
+      } catch {
+        // Opaque origins and blocked storage have none.
+      }
+    }
+    return false;
+  }
+
+  function entry() {
+    const element = deepFocus();
+    if (!element || !isField(element)) return false;
+    mark(element);
+    return true;
+  }
+
+  if (config.binding) {
+    const tell = () => globalThis[config.binding]?.('');
+    let last = 0;
+    const seldom = () => {
+      const now = performance.now();
+      if (now - last > 40) {
+        last = now;
+        tell();
+      }
+    };
+    for (const type of ['focusin', 'input']) addEventListener(type, seldom, { capture: true, passive: true });
+  }
+
+  const takeFresh = () => {
+    const taken = fresh.filter((element) => element.isConnected);
+    fresh = [];
+    return taken;
+  };
+  const addRoot = (root) => closedRoots.add(root);
+  const size = () => document.getElementsByTagName('*').length;
+  globalThis.__baton = { begin, scan, blank, storage, query, shows, has, entry, takeFresh, addRoot, size };
+  return globalThis.__baton;
+})

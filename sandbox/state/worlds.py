@@ -1,0 +1,162 @@
+"""Looking into pages through an isolated world of Baton's own, in every frame, whichever process it lives in.
+
+Page scripts cannot see this world, and nothing they redefine is seen from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from sandbox.cdp import CdpError
+from sandbox.pages import Page, Pages, bare_url
+from sandbox.state.roles import TEXT_INPUTS
+from sandbox.state.secrecy import TELLING_AUTOCOMPLETE, TELLING_NAME
+from sandbox.words import BatonError, Gone
+
+WORLD: Final = "baton"
+BINDING: Final = "batonState"
+MAX_FRAMES: Final = 50
+UNANSWERED: Final = (BatonError, TimeoutError)
+"""What a frame that is gone, hanging or not ready yet answers with."""
+
+_SCRIPT: Final = resources.files("sandbox.state").joinpath("page.js").read_text(encoding="utf-8").rstrip().rstrip(";")
+_CONFIG = json.dumps(
+    {
+        "name": TELLING_NAME,
+        "autocomplete": TELLING_AUTOCOMPLETE,
+        "textInputs": sorted(TEXT_INPUTS - {""}),
+        "binding": BINDING,
+    }
+)
+SOURCE: Final = f"{_SCRIPT}({_CONFIG})"
+"""Evaluates to the page script's operations; safe to evaluate any number of times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a page: the CDP session of its process, its id, and where it hangs."""
+
+    session: str
+    id: str
+    parent: str | None
+    url: str
+    name: str
+    local_root: bool
+
+    @property
+    def label(self) -> str:
+        """What a diff calls it: "" for the page itself."""
+        return bare_url(self.url) if self.parent else ""
+
+
+class Worlds:
+    """Evaluates the page script's operations in the frames of a browser's pages."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._connection = pages.connection
+
+    async def frames(self, page: Page, timeout: float) -> tuple[list[Frame], int]:  # noqa: ASYNC109 - handed on
+        """Return the frames of a page, parents first, and how many were left out. Raises as `Connection.call` does."""
+        trees = await asyncio.gather(
+            *(self._connection.call("Page.getFrameTree", {}, session, timeout) for session in page.sessions),
+            return_exceptions=True,
+        )
+        if isinstance(trees[0], BaseException):
+            raise trees[0]
+        found: list[Frame] = []
+        for session, tree in zip(page.sessions, trees, strict=True):
+            if isinstance(tree, BaseException):
+                continue
+            stack = [(tree["frameTree"], True)]
+            while stack:
+                branch, root = stack.pop()
+                data = branch["frame"]
+                url = data["url"] + data.get("urlFragment", "")
+                found.append(Frame(session, data["id"], data.get("parentId"), url, data.get("name", ""), root))
+                stack.extend((child, False) for child in reversed(branch.get("childFrames", [])))
+        return found[:MAX_FRAMES], max(0, len(found) - MAX_FRAMES)
+
+    async def context(self, frame: Frame, timeout: float) -> int:  # noqa: ASYNC109 - handed on
+        """Return the execution context of Baton's world in a frame; the same one as long as the document lives."""
+        params = {"frameId": frame.id, "worldName": WORLD}
+        made = await self._connection.call("Page.createIsolatedWorld", params, frame.session, timeout)
+        context: int = made["executionContextId"]
+        return context
+
+    async def run(self, frame: Frame, operation: str, *arguments: Any, timeout: float) -> Any:  # noqa: ASYNC109 - handed on
+        """Call one operation of the page script in a frame.
+
+        Raises as `Connection.call` does; `CdpError` also when the operation throws.
+        """
+        async with asyncio.timeout(timeout):
+            context = await self.context(frame, timeout)
+            result = await self._evaluate(frame.session, context, operation, arguments, by_value=True)
+        return result.get("value")
+
+    async def nodes(self, frame: Frame, operation: str, timeout: float) -> list[int]:  # noqa: ASYNC109 - handed on
+        """Call an operation that returns elements; returns their backend node ids."""
+        async with asyncio.timeout(timeout):
+            context = await self.context(frame, timeout)
+            listed = await self._evaluate(frame.session, context, operation, (), by_value=False)
+            params = {"objectId": listed["objectId"], "ownProperties": True}
+            held = (await self._connection.call("Runtime.getProperties", params, frame.session))["result"]
+            objects = [each["value"]["objectId"] for each in held if each["name"].isdigit()]
+            described = await asyncio.gather(
+                *(self._connection.call("DOM.describeNode", {"objectId": each}, frame.session) for each in objects)
+            )
+        return [each["node"]["backendNodeId"] for each in described]
+
+    async def adopt_root(self, frame: Frame, backend_node: int, timeout: float) -> None:  # noqa: ASYNC109 - handed on
+        """Let the page script look into a closed shadow root."""
+        async with asyncio.timeout(timeout):
+            context = await self.context(frame, timeout)
+            call = self._connection.call
+            wanted = {"backendNodeId": backend_node, "executionContextId": context}
+            found = await call("DOM.resolveNode", wanted, frame.session)
+            params = {
+                "functionDeclaration": f"function () {{ {SOURCE}.addRoot(this); }}",
+                "objectId": found["object"]["objectId"],
+            }
+            await call("Runtime.callFunctionOn", params, frame.session)
+
+    async def watch(self, session: str) -> None:
+        """Have the page script run in every document of a session from its start, and report what is typed."""
+        call = self._connection.call
+        try:
+            await call("Runtime.addBinding", {"name": BINDING, "executionContextName": WORLD}, session)
+            params = {"source": SOURCE, "worldName": WORLD, "runImmediately": True}
+            await call("Page.addScriptToEvaluateOnNewDocument", params, session)
+        except UNANSWERED:
+            return
+
+    async def _evaluate(
+        self, session: str, context: int, operation: str, arguments: Sequence[Any], *, by_value: bool
+    ) -> dict[str, Any]:
+        given = ", ".join(json.dumps(argument) for argument in arguments)
+        params = {
+            "expression": f"{SOURCE}.{operation}({given})",
+            "contextId": context,
+            "returnByValue": by_value,
+            "silent": True,
+        }
+        answer = await self._connection.call("Runtime.evaluate", params, session)
+        if "exceptionDetails" in answer:
+            # What was thrown may quote the page; only the operation is named.
+            raise CdpError(f"the page script's {operation} failed")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+
+async def settled(work: Sequence[Awaitable[Any]]) -> list[Any]:
+    """Await all of `work` at once; None for what did not answer. Anything else that is raised is a bug and passes."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, (*UNANSWERED, Gone)):
+            raise result
+    return [None if isinstance(result, BaseException) else result for result in results]
