@@ -55,6 +55,7 @@ class HandoffAsk:
     url: str
     title: str
     params: dict[str, Any]
+    client: str = ""
 
 
 class Authority(Protocol):

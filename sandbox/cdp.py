@@ -17,8 +17,24 @@ from sandbox.words import BatonError, Gone, Kind
 type Listener = Callable[[str, dict[str, Any]], None]
 type RawReply = Callable[[bytes], None]
 type RawEvent = Callable[[str, dict[str, Any], bytes], None]
+type RawHook = Callable[[bytes], None]
 
 _LIMIT = 256 * 1024 * 1024
+
+
+_TAIL = len(',"sessionId":"') + 32 + len('"}')
+"""Chromium writes the session last, 32 hex digits; quotes inside other strings are escaped, so nothing else looks so."""
+
+
+def session_of(raw: bytes) -> str | None:
+    """Return the CDP session a raw message from Chromium belongs to, without decoding it; None is the pipe's root."""
+    tail = raw[-_TAIL:]
+    return tail[14:46].decode() if tail.startswith(b',"sessionId":"') and tail.endswith(b'"}') else None
+
+
+def strip_session(raw: bytes) -> bytes:
+    """Return a raw message of a session as if it came from the root."""
+    return raw[:-_TAIL] + b"}"
 
 
 class CdpError(BatonError):
@@ -37,6 +53,7 @@ class Connection:
         self._replies: dict[int, RawReply] = {}
         self._listeners: dict[str | None, list[Listener]] = {}
         self._taps: list[RawEvent] = []
+        self._hooks: dict[str, RawHook] = {}
         self._ended = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
@@ -114,6 +131,11 @@ class Connection:
 
         return end
 
+    def hook(self, session: str, hook: RawHook) -> Callable[[], None]:
+        """Hear the events of one CDP session as raw bytes, undecoded; one hook a session. Returns a function that ends it."""
+        self._hooks[session] = hook
+        return lambda: self._hooks.pop(session, None) and None
+
     def tap(self, tap: RawEvent) -> Callable[[], None]:
         """Hear every event of every session as (session, parsed, raw); session is "" for the root."""
         self._taps.append(tap)
@@ -142,8 +164,12 @@ class Connection:
             if on_reply is not None:
                 on_reply(raw)
             return
+        session = session_of(raw)
+        if session is not None and (hook := self._hooks.get(session)) is not None:
+            hook(raw)
+            if not self._taps and session not in self._listeners:
+                return
         event = json.loads(raw)
-        session = event.get("sessionId")
         for tap in list(self._taps):
             tap(session or "", event, raw)
         for listener in list(self._listeners.get(session, ())):

@@ -141,6 +141,8 @@ class Pages:
         elif info["type"] == "iframe" and parent in self._by_session:
             page = self._by_session[parent]
             page.frames[session] = info["targetId"]
+        elif info["type"] == "browser":
+            return  # the root of a gate's client
         else:
             self._spawn(self._let_go(session))
             return
