@@ -1,0 +1,1 @@
+"""Who may do what: roles, tokens, one-use links, sign-ins, and the limit on guessing."""

@@ -1,0 +1,1 @@
+"""Telling operators that a handoff waits, over whatever service they use, until it was told or given up."""

@@ -1,0 +1,33 @@
+"""Roles and what they permit."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent_bridge.access.roles import PERMISSIONS, Permission, may
+from agent_bridge.words import Role
+
+
+def test_every_role_has_permissions() -> None:
+    """The table names every role."""
+    assert set(PERMISSIONS) == set(Role)
+
+
+def test_every_permission_is_somebodys() -> None:
+    """No permission exists that nobody can have."""
+    assert set().union(*PERMISSIONS.values()) == set(Permission)
+
+
+@pytest.mark.parametrize(
+    "permission", [Permission.CONTROL, Permission.WATCH, Permission.EVENTS, Permission.QUEUE_READ, Permission.IMAGES]
+)
+def test_an_agent_can_never_claim_approve_or_watch(permission: Permission) -> None:
+    """An agent's token is refused whatever belongs to operators."""
+    assert not may(Role.AGENT, permission)
+
+
+def test_asking_and_answering_never_meet() -> None:
+    """No role may do both what agents and what operators are for."""
+    assert PERMISSIONS[Role.AGENT].isdisjoint(PERMISSIONS[Role.OPERATOR])
+    for role in Role:
+        assert not (may(role, Permission.HANDOFF_ASK_OWN) and may(role, Permission.CONTROL))
