@@ -86,6 +86,16 @@ class Access:
         token = await self.records.token_by_hash(digest(secret))
         if token is None:
             raise TokenRefused("this token is not known here; make one with `baton token create`")
+        return await self._caller(token)
+
+    async def by_id(self, token: str) -> Caller:
+        """Return who a token stands for, by its id: for rights that were derived from it. Raises `TokenRefused`."""
+        found = await self.records.token(token)
+        if found is None:
+            raise TokenRefused("the token behind this right is not known here any more")
+        return await self._caller(found)
+
+    async def _caller(self, token: Token) -> Caller:
         if token.revoked_at is not None:
             raise TokenRefused(f"the token “{token.name}” was revoked; make a new one with `baton token create`")
         if token.expires_at is not None and token.expires_at <= self.clock.now():
