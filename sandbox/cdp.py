@@ -95,6 +95,11 @@ class Connection:
         if pipe_id in self._replies:
             self._replies[pipe_id] = lambda _raw: None
 
+    def replace(self, pipe_id: int, on_reply: RawReply) -> None:
+        """Let another function have the reply to a forwarded message, if it is still to come."""
+        if pipe_id in self._replies:
+            self._replies[pipe_id] = on_reply
+
     async def call(
         self, method: str, params: dict[str, Any] | None = None, session: str | None = None, timeout: float = 10.0  # noqa: ASYNC109
     ) -> dict[str, Any]:

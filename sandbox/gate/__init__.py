@@ -1,0 +1,8 @@
+"""The gate between an agent and its browser."""
+
+from sandbox.gate.gate import Gate
+from sandbox.gate.node import Unknown
+from sandbox.gate.outbox import Socket
+from sandbox.gate.shared import GateStatistics
+
+__all__ = ["Gate", "GateStatistics", "Socket", "Unknown"]
