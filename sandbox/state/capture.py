@@ -73,7 +73,7 @@ class Capture:
             document = first if session == page.session else document
         if frames_left:
             reader.left_out["frames"] = reader.left_out.get("frames", 0) + frames_left
-        await self._adopt(reader.closed_roots, frames)
+        await self._adopt(reader.closed_roots.values(), frames)
         main = stores[0] or {}
         unfinished = [*(["navigation"] if loading or main.get("ready") == "loading" else []), *reader.timers]
         url, title = frames[0].url, main.get("title", page.title)
@@ -100,11 +100,9 @@ class Capture:
 
         return await settled([of(session) for session in page.sessions])
 
-    async def _adopt(self, closed: list[tuple[str, str, int]], frames: list[Frame]) -> None:
+    async def _adopt(self, closed: Iterable[tuple[str, int]], frames: list[Frame]) -> None:
         by_id = {frame.id: frame for frame in frames}
-        await settled(
-            [self._worlds.adopt_root(by_id[at], node, DEADLINE_S) for _session, at, node in closed if at in by_id]
-        )
+        await settled([self._worlds.adopt_root(by_id[at], node, DEADLINE_S) for at, node in closed if at in by_id])
 
     def _storage(self, stores: list[dict[str, Any] | None], reader: Reader) -> Storage:
         found: Storage = {}

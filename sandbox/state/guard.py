@@ -21,6 +21,7 @@ POLL_S: Final = 0.25
 LINGER_S: Final = 1.0
 """A browser goes on showing the old page until the new one has painted (up to half a second); masks outlast that."""
 _DEADLINE_S: Final = 1.0
+_NEW_DOCUMENT: Final = frozenset({"Page.frameNavigated", "Page.domContentEventFired", "Page.frameStoppedLoading"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Guard:
         self._seen: dict[Rect, float] = {}
         self._shown: tuple[Rect, ...] = ()
         self._watched: set[str] = set()
+        self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
         self._ends = [pages.on_change(self._watch_all), pages.on_event(self._on_event)]
@@ -76,7 +78,6 @@ class Guard:
         """A lease in which everything typed is secret begins or ends; what was typed stays secret until `blank`."""
         if on and not self._lease:
             self._tainted = True
-            self._spawn(self._begin())
         self._lease = on
         self._nudge.set()
 
@@ -90,14 +91,21 @@ class Guard:
         self._nudge.set()
         return any(found)
 
-    async def cover(self, page: Page | None) -> Cover:
-        """Look at one page now, and take note of what it holds."""
+    async def cover(self, page: Page | None, *, begin: bool = False) -> Cover:
+        """Look at one page now, and take note of what it holds.
+
+        `begin`: what is in the fields now is not the operator's; what differs later in a secret lease is.
+        """
         if page is None:
             return Cover()
+        async with self._locks.setdefault(page.target, asyncio.Lock()):
+            return await self._cover(page, begin)
+
+    async def _cover(self, page: Page, begin: bool) -> Cover:
         frames = await self._frames(page)
         if not frames:
             return Cover(answered=False)
-        options = {"lease": self._tainted}
+        options = {"lease": self._tainted, "begin": begin}
         found = await settled([self._worlds.run(frame, "scan", options, timeout=_DEADLINE_S) for frame in frames])
         masks: list[Rect] = []
         boxes: list[Rect] = []
@@ -115,10 +123,10 @@ class Guard:
         filled = any(scan and scan["values"] for scan in found)
         return Cover(tuple(masks), tuple(boxes), filled, None not in found)
 
-    async def look(self) -> None:
-        """Scan every page; what the active one shows becomes the masks."""
+    async def look(self, *, begin: bool = False) -> None:
+        """Scan every page (see `cover`); what the active one shows becomes the masks."""
         active = self._pages.active
-        covers = await asyncio.gather(*(self.cover(page) for page in self._pages.all))
+        covers = await asyncio.gather(*(self.cover(page, begin=begin) for page in self._pages.all))
         self._filled = any(cover.filled for cover in covers)
         for page, cover in zip(self._pages.all, covers, strict=False):
             if page is active:
@@ -149,11 +157,6 @@ class Guard:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._values.clear()
-
-    async def _begin(self) -> None:
-        for page in self._pages.all:
-            frames = await self._frames(page)
-            await settled([self._worlds.run(frame, "begin", timeout=_DEADLINE_S) for frame in frames])
 
     async def _run(self) -> None:
         while True:
@@ -213,14 +216,19 @@ class Guard:
     def _watch_all(self) -> None:
         sessions = {session for page in self._pages.all for session in page.sessions}
         self._watched &= sessions
+        open_ones = {page.target for page in self._pages.all}
+        self._locks = {target: lock for target, lock in self._locks.items() if target in open_ones}
         for session in sessions - self._watched:
             self._watched.add(session)
             self._spawn(self._worlds.watch(session))
         if self._lease or self._filled or self._seen:
             self._nudge.set()
 
-    def _on_event(self, _page: Page, _session: str, method: str, params: dict[str, Any]) -> None:
-        if method == "Runtime.bindingCalled" and params.get("name") == BINDING:
+    def _on_event(self, _page: Page, session: str, method: str, params: dict[str, Any]) -> None:
+        if method in _NEW_DOCUMENT:
+            self._spawn(self._worlds.hear(session))
+            self._nudge.set()
+        elif method == "Runtime.bindingCalled" and params.get("name") == BINDING:
             self._nudge.set()
 
     def _spawn(self, work: Any) -> None:

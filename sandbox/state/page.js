@@ -57,10 +57,11 @@
     fresh.push(element);
   }
 
-  // In a secret lease a field whose value is no longer what it was when the lease began (or, in a document that
-  // is newer than the lease, no longer what the page gave it) has been typed into.
-  function remember(element) {
-    if (!baseline.has(element)) {
+  // In a secret lease a field whose value is no longer what it was when the agent lost control (or, in a document
+  // that is newer than that, no longer what the page gave it) has been typed into.
+  function remember(element, begin) {
+    if (begin) baseline.set(element, valueOf(element));
+    else if (!baseline.has(element)) {
       baseline.set(element, lease && isPlain(element) ? element.defaultValue : valueOf(element));
     }
   }
@@ -81,12 +82,6 @@
     return right > left && bottom > top && rect.width && rect.height ? [left, top, right - left, bottom - top] : null;
   }
 
-  // The lease begins: what is in the fields now is not the operator's.
-  function begin() {
-    lease = true;
-    for (const element of fields()) baseline.set(element, valueOf(element));
-  }
-
   function scan(options) {
     lease = options.lease;
     const masks = [];
@@ -95,7 +90,7 @@
     const focus = deepFocus();
     for (const element of fields()) {
       const value = valueOf(element);
-      remember(element);
+      remember(element, options.begin);
       if (byItself(element) || (lease && value !== baseline.get(element))) mark(element);
       const secret = marked.has(element);
       const place = secret || (lease && element === focus) ? box(element) : null;
@@ -228,6 +223,6 @@
   };
   const addRoot = (root) => closedRoots.add(root);
   const size = () => document.getElementsByTagName('*').length;
-  globalThis.__baton = { begin, scan, blank, storage, query, shows, has, entry, takeFresh, addRoot, size };
+  globalThis.__baton = { scan, blank, storage, query, shows, has, entry, takeFresh, addRoot, size };
   return globalThis.__baton;
 })

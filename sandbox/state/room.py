@@ -65,6 +65,7 @@ class StateRoom:
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Take the snapshot *before* and keep it under `label`; returns `{"url", "title"}` of the active tab."""
+        await self._guard.look(begin=True)
         snapshot, picture = await asyncio.gather(self._snapshot(), self._picture(WIDEST))
         self._marks.pop(label, None)
         self._marks[label] = _Mark(snapshot, picture, self._guard.tainted)
@@ -78,6 +79,7 @@ class StateRoom:
 
         The mark is kept, so that the same can be asked again. An unknown label says that there was no snapshot before.
         """
+        await self._guard.look()
         snapshot, picture = await asyncio.gather(self._snapshot(), self._picture(WIDEST))
         mark = self._marks.get(label)
         notes = Notes(self._guard.tainted)
@@ -144,7 +146,6 @@ class StateRoom:
         await self._guard.close()
 
     async def _snapshot(self) -> Snapshot:
-        await self._guard.look()
         loading = {target for target, frames in self._loading.items() if frames}
         return await self._capture.take(self._guard.marked, loading)
 

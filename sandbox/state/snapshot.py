@@ -113,8 +113,8 @@ class Reader:
         self._bytes = MAX_BYTES
         self.fields: list[Field] = []
         self.elements: list[Element] = []
-        self.closed_roots: list[tuple[str, str, int]] = []
-        """(CDP session, frame id, backend node id) of shadow roots that page scripts hide."""
+        self.closed_roots: dict[tuple[str, int], tuple[str, int]] = {}
+        """Host of a shadow root that page scripts hide → (frame id, a backend node id inside it)."""
         self.timers: list[str] = []
         self.left_out: dict[str, int] = {}
 
@@ -180,17 +180,20 @@ class _Walk:
             if above >= 0 and hidden[above]:
                 hidden[index] = 1
                 continue
+            if shadow := document.shadow.get(index):
+                # A shadow root is no node of its own here: those directly below it say what kind it is.
+                if shadow == "user-agent":
+                    hidden[index] = 1
+                    continue
+                if shadow == "closed":
+                    host = (self._session, document.node[above])
+                    self._reader.closed_roots.setdefault(host, (document.frame, document.node[index]))
             named[index] = above >= 0 and named[above]
             if document.kind[index] == ELEMENT:
                 hidden[index], inside = self._element(index)
                 named[index] = named[index] or inside
-            elif document.kind[index] == TEXT:
-                if not named[index] and index in document.shown:
-                    self._text(index)
-            elif (shadow := document.shadow.get(index)) is not None:
-                hidden[index] = shadow == "user-agent"
-                if shadow == "closed":
-                    self._reader.closed_roots.append((self._session, document.frame, document.node[index]))
+            elif document.kind[index] == TEXT and not named[index] and index in document.shown:
+                self._text(index)
         for block, texts in self._texts.items():
             if text := " ".join("".join(texts).split()):
                 self._reader.add_element(Element("text", text[:LONGEST], (self._session, document.node[block])))

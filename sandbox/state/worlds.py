@@ -6,6 +6,7 @@ Page scripts cannot see this world, and nothing they redefine is seen from it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -113,27 +114,33 @@ class Worlds:
         return [each["node"]["backendNodeId"] for each in described]
 
     async def adopt_root(self, frame: Frame, backend_node: int, timeout: float) -> None:  # noqa: ASYNC109 - handed on
-        """Let the page script look into a closed shadow root."""
+        """Let the page script look into the closed shadow root that a node is in."""
         async with asyncio.timeout(timeout):
             context = await self.context(frame, timeout)
             call = self._connection.call
             wanted = {"backendNodeId": backend_node, "executionContextId": context}
             found = await call("DOM.resolveNode", wanted, frame.session)
             params = {
-                "functionDeclaration": f"function () {{ {SOURCE}.addRoot(this); }}",
+                "functionDeclaration": f"function () {{ {SOURCE}.addRoot(this.getRootNode()); }}",
                 "objectId": found["object"]["objectId"],
             }
             await call("Runtime.callFunctionOn", params, frame.session)
 
     async def watch(self, session: str) -> None:
         """Have the page script run in every document of a session from its start, and report what is typed."""
-        call = self._connection.call
-        try:
-            await call("Runtime.addBinding", {"name": BINDING, "executionContextName": WORLD}, session)
-            params = {"source": SOURCE, "worldName": WORLD, "runImmediately": True}
-            await call("Page.addScriptToEvaluateOnNewDocument", params, session)
-        except UNANSWERED:
-            return
+        params = {"source": SOURCE, "worldName": WORLD, "runImmediately": True}
+        with contextlib.suppress(*UNANSWERED):
+            await self._connection.call("Page.addScriptToEvaluateOnNewDocument", params, session)
+        await self.hear(session)
+
+    async def hear(self, session: str) -> None:
+        """Let the page script reach us from the documents that are there now; to be repeated when there are new ones.
+
+        Only `Runtime.enable` would extend a binding to new documents, and pages can tell that it is on.
+        """
+        params = {"name": BINDING, "executionContextName": WORLD}
+        with contextlib.suppress(*UNANSWERED):
+            await self._connection.call("Runtime.addBinding", params, session)
 
     async def _evaluate(
         self, session: str, context: int, operation: str, arguments: Sequence[Any], *, by_value: bool

@@ -93,7 +93,7 @@ class Tester:
     async def go(self, url: str) -> None:
         """Navigate the active page and wait until it is loaded."""
         loaded = asyncio.Event()
-        end = self.pages.on_event(lambda _p, s, m, _d: loaded.set() if m == "Page.loadEventFired" else None)
+        end = self.pages.on_event(lambda _p, _s, m, _d: loaded.set() if m == "Page.loadEventFired" else None)
         await self.call("Page.navigate", {"url": url})
         await asyncio.wait_for(loaded.wait(), 10)
         end()
