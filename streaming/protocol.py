@@ -217,8 +217,10 @@ def _points(name: str, value: Any) -> tuple[TouchPoint, ...]:
 
 
 def _files(name: str, value: Any) -> tuple[UploadedFile, ...]:
-    if not isinstance(value, list) or len(value) > MAX_FILES:
-        raise TooLarge(f"{name} must be a list of at most {MAX_FILES} files", field=name, limit=MAX_FILES)
+    if not isinstance(value, list):
+        raise BadRequest(f"{name} must be a list of files", field=name)
+    if len(value) > MAX_FILES:
+        raise TooLarge(f"{name} lists more than {MAX_FILES} files; send fewer", field=name, limit=MAX_FILES)
     files, size = [], 0
     for item in value:
         if not isinstance(item, dict) or item.keys() != {"name", "data"}:

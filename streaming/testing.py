@@ -1,12 +1,22 @@
-"""A screen in memory, for tests and for trying the stream without a browser."""
+"""A screen in memory, a stage that serves it, and a viewer in Python: for tests, and to try the stream alone."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import av
 import numpy as np
+from numpy.typing import NDArray
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from sandbox.screen import (
     Cursor,
@@ -17,11 +27,26 @@ from sandbox.screen import (
     Prompt,
     PromptAnswer,
     Rect,
+    Screen,
     ScreenListener,
     Size,
     Tab,
 )
-from sandbox.words import NOBODY, BadRequest, Epoch, Gone, HeldByAnother, Holder, NotFound, OperatorId, StaleEpoch
+from sandbox.words import (
+    NOBODY,
+    BadRequest,
+    Epoch,
+    Gone,
+    HeldByAnother,
+    Holder,
+    NotFound,
+    OperatorId,
+    StaleEpoch,
+    SystemClock,
+)
+from streaming import protocol
+from streaming.hub import StreamHub
+from streaming.pacing import StreamSettings
 
 
 class PaintedScreen:
@@ -173,3 +198,150 @@ class PaintedScreen:
         with self._changed:
             self._gone = True
             self._changed.notify_all()
+
+
+type Respond = Callable[[ServerConnection, Request], Response | None]
+
+
+async def until(true: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Poll until something is true, and return it."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not (value := true()):
+        if asyncio.get_running_loop().time() >= end:
+            raise TimeoutError("it never became true")
+        await asyncio.sleep(0.005)
+    return value
+
+
+def to_rgb(frame: Any) -> NDArray[np.uint8]:
+    """BT.709 full range to RGB, as the canvas shows it."""
+    height, width = frame.height, frame.width
+    planes = []
+    for plane in frame.planes:
+        raw = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].astype(float)
+        step = height // plane.height
+        planes.append(raw.repeat(step, 0).repeat(step, 1)[:height, :width])
+    luma, blue, red = planes[0], planes[1] - 128, planes[2] - 128
+    rgb = np.stack([luma + 1.5748 * red, luma - 0.1873 * blue - 0.4681 * red, luma + 1.8556 * blue], -1)
+    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
+
+
+def psnr(shown: NDArray[np.uint8], true: Picture) -> float:
+    """Decibels between an RGB picture and a BGRX one."""
+    error = float(((shown.astype(int) - true[:, :, 2::-1].astype(int)) ** 2).mean())
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+class Decoder:
+    """What a browser would show of a stream's packets."""
+
+    def __init__(self) -> None:
+        self._codec: Any = av.CodecContext.create("h264", "r")
+        self._codec.thread_count = 1
+        self._codec.options = {"flags": "low_delay"}
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Return the one picture in a packet."""
+        frames = self._codec.decode(av.Packet(data))
+        if len(frames) != 1:
+            raise AssertionError("one packet must give one picture at once")
+        return to_rgb(frames[0])
+
+
+class WireViewer:
+    """A viewer without a browser: keeps what it is told, decodes and acknowledges pictures."""
+
+    def __init__(self, socket: ClientConnection, acknowledge: bool) -> None:
+        self.socket = socket
+        self.acknowledge = acknowledge
+        self.said: list[dict[str, Any]] = []
+        self.pictures: list[protocol.Picture] = []
+        self.shown: NDArray[np.uint8] | None = None
+        self.all_shown: list[NDArray[np.uint8]] = []
+        self.keep = False
+        self._decoder = Decoder()
+
+    async def run(self) -> None:
+        """Read until the socket closes."""
+        with suppress(ConnectionClosed):
+            async for message in self.socket:
+                if isinstance(message, str):
+                    said = protocol.heard(message)
+                    self.said.append(said)
+                    if said["t"] == "stream":
+                        self._decoder = Decoder()
+                    continue
+                picture = protocol.unpack(message)
+                self.pictures.append(picture)
+                if picture.kind is not protocol.Pictures.JPEG:
+                    self.shown = self._decoder.decode(picture.data)
+                    if self.keep:
+                        self.all_shown.append(self.shown)
+                if self.acknowledge:
+                    await self.say(t="ack", f=picture.frame)
+
+    async def say(self, **message: Any) -> None:
+        """Send a message."""
+        await self.socket.send(json.dumps(message))
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        """Return what was said so far of one kind."""
+        return [said for said in self.said if said["t"] == kind]
+
+
+class Stage:
+    """One hub on one port."""
+
+    def __init__(self, screen: Screen, hub: StreamHub, port: int) -> None:
+        self.screen = screen
+        self.hub = hub
+        self.port = port
+        self.activity: list[OperatorId] = []
+
+    @asynccontextmanager
+    async def viewer(
+        self, operator: str = "op_ann", pictures: tuple[str, ...] = ("h264-444",), acknowledge: bool = True
+    ) -> AsyncIterator[WireViewer]:
+        """Connect a viewer."""
+        url = f"ws://127.0.0.1:{self.port}/stream?operator={operator}"
+        async with connect(url, compression=None, max_size=None) as socket:
+            viewer = WireViewer(socket, acknowledge)
+            task = asyncio.create_task(viewer.run())
+            if pictures:
+                await viewer.say(t="hello", pictures=list(pictures))
+            try:
+                yield viewer
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def rest(self) -> None:
+        """Wait until the encoder has nothing more to do."""
+        last = -1
+        while last != (now := self.hub.statistics().encoded) or now == 0:
+            last = now
+            await asyncio.sleep(0.15)
+
+
+@asynccontextmanager
+async def staged(
+    screen: Screen, settings: StreamSettings | None = None, *, host: str = "127.0.0.1", respond: Respond | None = None
+) -> AsyncIterator[Stage]:
+    """Serve `screen` through a hub; `respond` answers plain HTTP requests."""
+    active: list[OperatorId] = []
+    hub = StreamHub(screen, SystemClock(), settings, sandbox="sb_test", on_activity=active.append)
+
+    async def handle(socket: ServerConnection) -> None:
+        path = socket.request.path if socket.request else ""
+        await hub.serve(socket, dict(parse_qsl(urlsplit(path).query)))
+
+    server = await serve(handle, host, 0, process_request=respond, compression=None, max_size=protocol.MAX_MESSAGE)
+    stage = Stage(screen, hub, server.sockets[0].getsockname()[1])
+    stage.activity = active
+    try:
+        yield stage
+    finally:
+        await hub.close()
+        server.close()
+        await server.wait_closed()

@@ -155,7 +155,7 @@ class Viewer:
             self.refuse(error, what.number)
         except Exception as error:  # noqa: BLE001 - one broken input must not end the operator's view
             # the message could repeat what was typed
-            _log.error("input failed", viewer=self.id, event=type(what.event).__name__, error=type(error).__name__)
+            _log.error("input failed", viewer=self.id, what=type(what.event).__name__, error=type(error).__name__)
             self.refuse(BatonError("this input failed inside Baton and may have had no effect"), what.number)
         else:
             self._done += 1
