@@ -16,17 +16,23 @@ from sandbox import processes
 from sandbox.cdp import CdpError, Connection
 from sandbox.isolation import becoming, clean_env, shared_memory_flags
 from sandbox.screen import Size
-from sandbox.words import Gone, Unavailable
+from sandbox.words import BatonError, Gone, Unavailable
 
 QUIET_FLAGS: tuple[str, ...] = (
     "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-quic", "--disable-breakpad", "--disable-default-apps", "--disable-extensions",
-    "--disable-domain-reliability", "--password-store=basic", "--use-mock-keychain", "--disable-search-engine-choice-screen",
+    "--disable-domain-reliability", "--password-store=basic", "--use-mock-keychain",
+    "--disable-search-engine-choice-screen",
     "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,InterestFeedContentSuggestions",
 )  # fmt: skip
 """Nothing leaves the machine by itself, nothing opens by itself."""
 
-PICTURE_FLAGS: tuple[str, ...] = ("--disable-lcd-text", "--disable-gpu", "--force-device-scale-factor=1", "--hide-crash-restore-bubble")
+PICTURE_FLAGS: tuple[str, ...] = (
+    "--disable-lcd-text",
+    "--disable-gpu",
+    "--force-device-scale-factor=1",
+    "--hide-crash-restore-bubble",
+)
 """Grey text (sub-pixel colour ruins 4:2:0 video), software drawing, one pixel a pixel."""
 
 
@@ -54,10 +60,9 @@ class Browser:
 
     async def close(self) -> None:
         """End it: politely for two seconds, then by SIGKILL to everything it started. Safe to call again."""
-        try:
+        # Whatever it says, or if it is gone already: it is killed below.
+        with contextlib.suppress(BatonError, TimeoutError):
             await self.connection.call("Browser.close", timeout=2)
-        except Exception:  # noqa: BLE001, S110 - it may be gone already, and is killed below whatever it said
-            pass
         await self.connection.close()
         try:
             await asyncio.wait_for(self.process.wait(), 2)

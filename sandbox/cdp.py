@@ -108,7 +108,12 @@ class Connection:
         message: dict[str, Any] = {"id": 0, "method": method, "params": params or {}}
         if session is not None:
             message["sessionId"] = session
-        pipe_id = self.forward(message, lambda raw: future.done() or future.set_result(raw))
+
+        def answer(raw: bytes) -> None:
+            if not future.done():
+                future.set_result(raw)
+
+        pipe_id = self.forward(message, answer)
         try:
             raw = await asyncio.wait_for(future, timeout)
         except TimeoutError:

@@ -110,7 +110,7 @@ def _try_lock(uid: int) -> UidLock | None:
 
 
 def becoming(uid: int | None, parent: int) -> Callable[[], None]:
-    """Return what a child does between fork and exec: take `uid`, and die with `parent` (the process number of ours)."""
+    """Return what a child does between fork and exec: take `uid`, and die with `parent`, our own process number."""
 
     def become() -> None:
         if uid is not None:

@@ -28,7 +28,7 @@ def bare_url(url: str) -> str:
 
 @dataclass(slots=True)
 class Page:
-    """One page target and the CDP sessions Baton has on it: `session` for its main frame's process, `frames` for others."""
+    """One page target and Baton's CDP sessions on it: `session` for its main frame's process, `frames` for others."""
 
     target: str
     session: str
@@ -59,6 +59,7 @@ class Pages:
         self._active: str | None = None
         self._changed: list[Callable[[], None]] = []
         self._events: list[PageEvent] = []
+        self._crashed: list[Callable[[Tab], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._first = asyncio.Event()
 
@@ -102,11 +103,28 @@ class Pages:
         return lambda: self._changed.remove(listener) if listener in self._changed else None
 
     def on_event(self, listener: PageEvent) -> Callable[[], None]:
-        """Hear every CDP event of every session on every page (Page is always enabled); returns a function that ends it."""
+        """Hear every CDP event of every session on every page (Page is always enabled).
+
+        Returns a function that ends it.
+        """
         self._events.append(listener)
         return lambda: self._events.remove(listener) if listener in self._events else None
 
-    async def call(self, page: Page, method: str, params: dict[str, Any] | None = None, timeout: float = 10.0) -> dict[str, Any]:  # noqa: ASYNC109 - handed on
+    def on_crash(self, listener: Callable[[Tab], None]) -> Callable[[], None]:
+        """Call `listener` when a page's process dies; its tab stays and can be reloaded.
+
+        Returns a function that ends it.
+        """
+        self._crashed.append(listener)
+        return lambda: self._crashed.remove(listener) if listener in self._crashed else None
+
+    async def call(
+        self,
+        page: Page,
+        method: str,
+        params: dict[str, Any] | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109 - handed on
+    ) -> dict[str, Any]:
         """Call `method` on the page's main session. Raises `CdpError`, `Gone`, `TimeoutError`."""
         return await self.connection.call(method, params, page.session, timeout)
 
@@ -127,9 +145,12 @@ class Pages:
             if page := self._pages.get(info["targetId"]):
                 page.url, page.title = info["url"], info["title"]
                 self._tell()
+        elif method == "Target.targetCrashed" and (page := self._pages.get(params["targetId"])):
+            for listener in list(self._crashed):
+                listener(Tab(page.target, bare_url(page.url), page.title, page is self.active))
         if session and (page := self._by_session.get(session)):
-            for listener in list(self._events):
-                listener(page, session, method, params)
+            for heard in list(self._events):
+                heard(page, session, method, params)
 
     def _attached(self, parent: str | None, params: dict[str, Any]) -> None:
         info, session = params["targetInfo"], params["sessionId"]

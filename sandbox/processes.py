@@ -84,7 +84,7 @@ def of_uid(uid: int) -> list[Process]:
 
 
 def of_session(leader: Process) -> list[Process]:
-    """Every live process in the session that `leader` made (or made before it died), and no later one of that number."""
+    """Every live process in the session that `leader` made, dead or not, and none of a later leader of that number."""
     present = Process.of(leader.pid)
     if present is not None and present != leader:
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Any, Final
 
 import xcffib
 import xcffib.xproto as x
@@ -26,7 +26,7 @@ _STACKING: Final = x.ConfigWindow.StackMode
 class WindowManager:
     """Manages one display from `open` to `close`."""
 
-    def __init__(self, connection: xcffib.Connection, size: Size) -> None:
+    def __init__(self, connection: Any, size: Size) -> None:
         self._connection = connection
         self._size = size
         self._managed: list[int] = []
@@ -39,6 +39,7 @@ class WindowManager:
     @classmethod
     def open(cls, xvfb: Xvfb) -> WindowManager:
         """Take over the windows of `xvfb`, before anything is shown there. Raises `Gone`."""
+        connection: Any  # xcffib says nothing of its types
         connection, spare = xvfb.connect()
         spare.close()
         try:
