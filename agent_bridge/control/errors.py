@@ -1,0 +1,63 @@
+"""What control refuses.
+
+Conflict
+├── NotNow               this event is not possible in this phase
+├── HandoffOpen          there is a handoff open in this sandbox already
+├── HandoffEnded         it ended before
+└── ConditionsNotMet     the agent's completion condition does not hold; `parts` say why
+HeldByAnother
+└── TakenByAnother       another operator has control
+StaleEpoch
+└── LeaseLost            the lease this was said under is no more
+BadRequest
+├── InvalidAsk           the request for a human cannot be read
+└── InvalidCondition     the completion condition cannot be read
+Gone
+└── SandboxClosed        the sandbox has ended
+Unavailable
+└── KeeperSilent         the sandbox's keeper does not answer; the agent stays stopped
+"""
+
+from __future__ import annotations
+
+from sandbox.words import BadRequest, Conflict, Gone, HeldByAnother, StaleEpoch, Unavailable
+
+
+class NotNow(Conflict):
+    """This event is not possible in this phase."""
+
+
+class HandoffOpen(Conflict):
+    """There is a handoff open in this sandbox already."""
+
+
+class HandoffEnded(Conflict):
+    """The handoff ended before."""
+
+
+class ConditionsNotMet(Conflict):
+    """The agent's completion condition does not hold."""
+
+
+class TakenByAnother(HeldByAnother):
+    """Another operator has control, or is about to get it."""
+
+
+class LeaseLost(StaleEpoch):
+    """The lease under which this was said is no more."""
+
+
+class InvalidAsk(BadRequest):
+    """The request for a human cannot be read."""
+
+
+class InvalidCondition(BadRequest):
+    """The completion condition cannot be read."""
+
+
+class SandboxClosed(Gone):
+    """The sandbox has ended."""
+
+
+class KeeperSilent(Unavailable):
+    """The sandbox's keeper does not answer; the agent stays stopped."""

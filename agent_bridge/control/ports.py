@@ -1,0 +1,120 @@
+"""What the broker needs from others: where control is kept, the keepers, notifications, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from agent_bridge.control.words import Control, Handoff
+from agent_bridge.journal.words import Entry
+from sandbox.words import Epoch, HandoffId, Holder, SandboxId
+
+
+class ControlStore(Protocol):
+    """Where control and handoffs are kept. Every method raises `Unavailable` when the store does not answer."""
+
+    async def save(self, control: Control, ended: Handoff | None, entries: Sequence[Entry]) -> None:
+        """Keep control, its open handoff, a handoff that is over, and journal entries: all or none."""
+        ...
+
+    async def save_late(self, handoff: Handoff, entries: Sequence[Entry]) -> None:
+        """Keep what was said after a handoff's end, with journal entries: all or none."""
+        ...
+
+    async def controls(self) -> list[Control]:
+        """Return control of every sandbox that is not closed."""
+        ...
+
+    async def control(self, sandbox: SandboxId) -> Control | None:
+        """Return control of one sandbox, closed ones too."""
+        ...
+
+    async def handoff(self, handoff: HandoffId) -> Handoff | None:
+        """Return one handoff."""
+        ...
+
+    async def handoff_by_key(self, sandbox: SandboxId, key: str) -> Handoff | None:
+        """Return the handoff that was asked for in `sandbox` under this idempotency key."""
+        ...
+
+    async def recent(self, sandbox: SandboxId | None = None, limit: int = 100) -> list[Handoff]:
+        """Return handoffs, the newest first."""
+        ...
+
+
+class SandboxLink(Protocol):
+    """The keeper's side of control (docs/architecture.md, *Server → keeper*).
+
+    Every method raises `Unavailable` when the keeper does not answer, and `Gone` when it has ended.
+    All but `mark`, `diff` and `check` are idempotent for the same epoch.
+    """
+
+    async def gate_close(self, *, epoch: Epoch, holder: Holder, since: float, drain_s: float) -> list[dict[str, Any]]:
+        """Stop the agent; returns the commands whose outcome is unknown."""
+        ...
+
+    async def control_push(
+        self, *, epoch: Epoch, holder: Holder, since: float, secret: bool, handoff: HandoffId | None
+    ) -> None:
+        """Tell who holds control while the gate stays shut."""
+        ...
+
+    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
+        """Give control to the agent; returns what it should know."""
+        ...
+
+    async def mark(self, label: str) -> dict[str, Any]:
+        """Take the snapshot *before*; returns `{"url", "title"}`."""
+        ...
+
+    async def diff(self, label: str) -> dict[str, Any]:
+        """Compare *after* with *before*; returns `{"diff", "text", "images"}`, images by name, in base64."""
+        ...
+
+    async def check(self, condition: dict[str, Any]) -> dict[str, Any]:
+        """Evaluate a completion condition; returns `{"met", "parts"}`."""
+        ...
+
+    async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
+        """Tell the CDP session that asked."""
+        ...
+
+
+class Keepers(Protocol):
+    """The keepers this server is connected to."""
+
+    def link(self, sandbox: SandboxId) -> SandboxLink:
+        """Return the link to a sandbox's keeper. Raises `Unavailable` while there is none, `Gone` when it has ended."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells operators outside the console."""
+
+    async def announce(self, handoff: Mapping[str, Any]) -> None:
+        """Tell of a waiting handoff (wire form); again changes nothing."""
+        ...
+
+
+class Images(Protocol):
+    """Where a handoff's masked pictures are kept."""
+
+    async def save(self, handoff: HandoffId, name: str, jpeg: bytes) -> None:
+        """Keep one picture, over an earlier one of the same name."""
+        ...
+
+
+class JournalPort(Protocol):
+    """Where the broker writes what is not a transition."""
+
+    async def append(
+        self,
+        kind: str,
+        *,
+        sandbox: SandboxId | None = None,
+        handoff: HandoffId | None = None,
+        actor: str = "server",
+        **data: Any,
+    ) -> object:
+        """Write one entry."""
+        ...

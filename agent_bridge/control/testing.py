@@ -1,0 +1,163 @@
+"""Fakes that ship with the broker: a clock that stands still, keepers that obey, fail or die on command."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.fence import Fence
+from sandbox.words import NOBODY, THE_AGENT, BatonError, Epoch, Gone, HandoffId, Holder, SandboxId, Side, Unavailable
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """Stands still until it is moved."""
+
+    time: float = 1_000_000.0
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return self.time
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        """Move it on."""
+        self.time += seconds
+
+
+@dataclass(slots=True)
+class FakeLink:
+    """A keeper without a browser, its fence a real one, so that a wrong order of epochs is refused as it would be.
+
+    `calls` is what was asked, in order. `failing` maps a method to the error it raises, `hold` to an event
+    it waits for.
+    """
+
+    fence: Fence = field(default_factory=Fence)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    failing: dict[str, BatonError] = field(default_factory=dict)
+    hold: dict[str, asyncio.Event] = field(default_factory=dict)
+    gate_is_open: bool = False
+    opened: list[int] = field(default_factory=list)
+    unknown: list[dict[str, Any]] = field(default_factory=list)
+    check_answer: dict[str, Any] = field(default_factory=lambda: {"met": True, "parts": []})
+    notes: list[str] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
+    completed: list[tuple[HandoffId, dict[str, Any]]] = field(default_factory=list)
+    gone: str | None = None
+
+    async def _called(self, method: str, detail: Any = None) -> None:
+        self.calls.append((method, detail))
+        if method in self.hold:
+            await self.hold[method].wait()
+        if self.gone is not None:
+            raise Gone(self.gone)
+        if method in self.failing:
+            raise self.failing[method]
+
+    async def gate_close(
+        self,
+        *,
+        epoch: Epoch,
+        holder: Holder,
+        since: float,
+        drain_s: float,  # noqa: ARG002 - the fake drains at once
+    ) -> list[dict[str, Any]]:
+        """Shut the gate."""
+        self.fence.push(holder, epoch, since)
+        self.gate_is_open = False
+        await self._called("gate_close", epoch)
+        return list(self.unknown)
+
+    async def control_push(
+        self,
+        *,
+        epoch: Epoch,
+        holder: Holder,
+        since: float,
+        secret: bool,
+        handoff: HandoffId | None,  # noqa: ARG002 - a fake
+    ) -> None:
+        """Change the holder; refuses while the gate is open."""
+        await self._called("control_push", (epoch, holder, secret))
+        if self.gate_is_open or holder.side is Side.AGENT:
+            raise AssertionError("control.push is for a shut gate")
+        self.fence.push(holder, epoch, since)
+
+    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
+        """Open the gate; once per epoch, however often it is called."""
+        await self._called("gate_open", epoch)
+        self.fence.push(THE_AGENT, epoch, since)
+        if epoch not in self.opened:
+            self.opened.append(epoch)
+        self.gate_is_open = True
+        return list(self.notes)
+
+    async def mark(self, label: str) -> dict[str, Any]:
+        """Remember a label."""
+        await self._called("mark", label)
+        self.marks.add(label)
+        return {"url": "https://user@shop.example/cart?secret=1#top", "title": "Cart"}
+
+    async def diff(self, label: str) -> dict[str, Any]:
+        """Answer with a small diff."""
+        await self._called("diff", label)
+        picture = base64.b64encode(b"\xff\xd8picture").decode()
+        return {"diff": {"label": label}, "text": "one field changed", "images": {"before": picture, "after": picture}}
+
+    async def check(self, condition: dict[str, Any]) -> dict[str, Any]:
+        """Answer with `check_answer`."""
+        await self._called("check", condition)
+        return self.check_answer
+
+    async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
+        """Remember it."""
+        await self._called("handoff_completed", handoff)
+        self.completed.append((handoff, result))
+
+    @property
+    def holder(self) -> Holder:
+        """Who may act in this keeper."""
+        return self.fence.holder if self.gone is None else NOBODY
+
+
+@dataclass(slots=True)
+class FakeKeepers:
+    """Links by sandbox; a sandbox that is not known gets one. `down` ones cannot be reached."""
+
+    links: dict[SandboxId, FakeLink] = field(default_factory=dict)
+    down: set[SandboxId] = field(default_factory=set)
+
+    def link(self, sandbox: SandboxId) -> FakeLink:
+        """See `Keepers.link`."""
+        if sandbox in self.down:
+            raise Unavailable(f"the keeper of {sandbox} is not connected")
+        return self.links.setdefault(sandbox, FakeLink())
+
+
+@dataclass(slots=True)
+class FakeNotifier:
+    """Remembers what it was told."""
+
+    told: list[Mapping[str, Any]] = field(default_factory=list)
+
+    async def announce(self, handoff: Mapping[str, Any]) -> None:
+        """See `Notifier.announce`."""
+        self.told.append(handoff)
+
+
+@dataclass(slots=True)
+class FakeImages:
+    """Keeps pictures in memory."""
+
+    kept: dict[tuple[HandoffId, str], bytes] = field(default_factory=dict)
+
+    async def save(self, handoff: HandoffId, name: str, jpeg: bytes) -> None:
+        """See `Images.save`."""
+        self.kept[handoff, name] = jpeg
