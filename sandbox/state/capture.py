@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,14 +31,19 @@ class Capture:
     def __init__(self, pages: Pages, worlds: Worlds, digest: Digest) -> None:
         self._pages, self._worlds, self._digest = pages, worlds, digest
 
-    async def take(self, marked: Collection[tuple[str, int]], loading: Collection[str]) -> Snapshot:
+    async def take(
+        self, marked: Collection[tuple[str, int]], loading: Collection[str], hanging: Collection[str]
+    ) -> Snapshot:
         """Return the sandbox as it is now.
 
-        `marked` fields are secret; `loading` names the tabs with a navigation under way.
+        `marked` fields are secret; `loading` names the tabs with a navigation under way,
+        `hanging` those that are known not to answer.
         """
         active = self._pages.active
         looks, cookies = await asyncio.gather(
-            asyncio.gather(*(self._look(page, marked, page.target in loading) for page in self._pages.all)),
+            asyncio.gather(
+                *(self._look(page, marked, page.target in loading, page.target in hanging) for page in self._pages.all)
+            ),
             self._cookies(),
         )
         storage: Storage = {}
@@ -46,9 +51,11 @@ class Capture:
             storage |= look.storage
         return Snapshot(active.target if active else None, tuple(look.tab for look in looks), cookies, storage)
 
-    async def _look(self, page: Page, marked: Iterable[tuple[str, int]], loading: bool) -> _Look:
+    async def _look(self, page: Page, marked: Iterable[tuple[str, int]], loading: bool, hangs: bool) -> _Look:
         url = page.url
         try:
+            if hangs:
+                raise TimeoutError
             async with asyncio.timeout(DEADLINE_S):
                 return await self._look_inside(page, marked, loading)
         except UNANSWERED:
@@ -65,7 +72,8 @@ class Capture:
         reader = Reader(self._digest, marked)
         names = {frame.id: frame.label for frame in frames}
         document = ("", 0)
-        for session, raw in zip(page.sessions, await self._documents(page, stores, frames), strict=False):
+        sessions = page.sessions  # they come and go while we wait
+        for session, raw in zip(sessions, await self._documents(sessions, stores, frames), strict=True):
             if raw is None:
                 reader.left_out["frames"] = reader.left_out.get("frames", 0) + 1
                 continue
@@ -84,7 +92,7 @@ class Capture:
         return _Look(tab, self._storage(stores, reader))
 
     async def _documents(
-        self, page: Page, stores: list[dict[str, Any] | None], frames: list[Frame]
+        self, sessions: Sequence[str], stores: list[dict[str, Any] | None], frames: list[Frame]
     ) -> list[dict[str, Any] | None]:
         large = {
             frame.session
@@ -98,7 +106,7 @@ class Capture:
             params = {"computedStyles": ["visibility"]}
             return await self._pages.connection.call("DOMSnapshot.captureSnapshot", params, session, DEADLINE_S)
 
-        return await settled([of(session) for session in page.sessions])
+        return await settled([of(session) for session in sessions])
 
     async def _adopt(self, closed: Iterable[tuple[str, int]], frames: list[Frame]) -> None:
         by_id = {frame.id: frame for frame in frames}

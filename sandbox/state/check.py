@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from sandbox.state.worlds import Frame, Worlds, settled
 from sandbox.words import BatonError
 
 DEADLINE_S: Final = 2.0
+_RETRY_S: Final = 0.1
 _HANGS: Final = f"the page did not answer within {DEADLINE_S:g} s"
 
 
@@ -44,13 +46,17 @@ class Checker:
         return report(condition, dict(zip(every, found, strict=True)))
 
     async def _find(self, leaf: Leaf, page: Page) -> Finding:
-        try:
+        why = _HANGS
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEADLINE_S):
-                return await self._look(leaf, page)
-        except TimeoutError:
-            return Finding(None, _HANGS)
-        except BatonError:
-            return Finding(None, "the page could not be looked at; it may be loading or have crashed")
+                while True:
+                    try:
+                        return await self._look(leaf, page)
+                    except BatonError:
+                        # A page between two documents refuses for a moment.
+                        why = "the page could not be looked at; it may be loading or have crashed"
+                    await asyncio.sleep(_RETRY_S)
+        return Finding(None, why)
 
     async def _look(self, leaf: Leaf, page: Page) -> Finding:
         match leaf:

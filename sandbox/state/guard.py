@@ -12,15 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+
 from sandbox.pages import Page, Pages
 from sandbox.screen import Rect
 from sandbox.state.worlds import BINDING, UNANSWERED, Frame, Worlds, settled
 from sandbox.words import Clock
 
+_log = structlog.get_logger(__name__)
+
 POLL_S: Final = 0.25
 LINGER_S: Final = 1.0
 """A browser goes on showing the old page until the new one has painted (up to half a second); masks outlast that."""
-_DEADLINE_S: Final = 1.0
+_DEADLINE_S: Final = 1.5
 _NEW_DOCUMENT: Final = frozenset({"Page.frameNavigated", "Page.domContentEventFired", "Page.frameStoppedLoading"})
 
 
@@ -32,6 +36,9 @@ class Cover:
     boxes: tuple[Rect, ...] = ()
     filled: bool = False
     answered: bool = True
+    """Whether every frame said what it shows."""
+    hangs: bool = False
+    """Whether the page as a whole did not answer."""
 
 
 class Guard:
@@ -104,7 +111,7 @@ class Guard:
     async def _cover(self, page: Page, begin: bool) -> Cover:
         frames = await self._frames(page)
         if not frames:
-            return Cover(answered=False)
+            return Cover(answered=False, hangs=True)
         options = {"lease": self._tainted, "begin": begin}
         found = await settled([self._worlds.run(frame, "scan", options, timeout=_DEADLINE_S) for frame in frames])
         masks: list[Rect] = []
@@ -121,16 +128,21 @@ class Guard:
                 masks.extend(_moved(scan["masks"], x, y))
                 boxes.extend(_moved(scan["boxes"], x, y))
         filled = any(scan and scan["values"] for scan in found)
-        return Cover(tuple(masks), tuple(boxes), filled, None not in found)
+        silent = {(frame.session, frame.id) for frame, scan in zip(frames, found, strict=True) if scan is None}
+        if silent:
+            # A frame that went away meanwhile shows nothing; one that hangs may show anything.
+            silent &= {(frame.session, frame.id) for frame in await self._frames(page)}
+        return Cover(tuple(masks), tuple(boxes), filled, not silent)
 
-    async def look(self, *, begin: bool = False) -> None:
-        """Scan every page (see `cover`); what the active one shows becomes the masks."""
-        active = self._pages.active
-        covers = await asyncio.gather(*(self.cover(page, begin=begin) for page in self._pages.all))
+    async def look(self, *, begin: bool = False) -> frozenset[str]:
+        """Scan every page (see `cover`); what the active one shows becomes the masks. Returns the tabs that hang."""
+        pages, active = self._pages.all, self._pages.active
+        covers = await asyncio.gather(*(self.cover(page, begin=begin) for page in pages))
         self._filled = any(cover.filled for cover in covers)
-        for page, cover in zip(self._pages.all, covers, strict=False):
+        for page, cover in zip(pages, covers, strict=True):
             if page is active:
                 self._mask(cover)
+        return frozenset(page.target for page, cover in zip(pages, covers, strict=True) if cover.hangs)
 
     async def blank(self) -> int:
         """Empty every secret field that is still filled, in every frame of every page; returns how many there were."""
@@ -164,8 +176,10 @@ class Guard:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._nudge.wait(), POLL_S if busy else None)
             self._nudge.clear()
-            with contextlib.suppress(*UNANSWERED):
+            try:
                 await self.look()
+            except Exception as error:  # noqa: BLE001 - masks must go on being made whatever one page did
+                _log.error("a scan for secrets failed", error=type(error).__name__)
 
     def _mask(self, cover: Cover) -> None:
         now = self._clock.monotonic()

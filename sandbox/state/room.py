@@ -65,8 +65,7 @@ class StateRoom:
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Take the snapshot *before* and keep it under `label`; returns `{"url", "title"}` of the active tab."""
-        await self._guard.look(begin=True)
-        snapshot, picture = await asyncio.gather(self._snapshot(), self._picture(WIDEST))
+        snapshot, picture = await self._now(begin=True)
         self._marks.pop(label, None)
         self._marks[label] = _Mark(snapshot, picture, self._guard.tainted)
         while len(self._marks) > _MOST_LABELS:
@@ -79,8 +78,7 @@ class StateRoom:
 
         The mark is kept, so that the same can be asked again. An unknown label says that there was no snapshot before.
         """
-        await self._guard.look()
-        snapshot, picture = await asyncio.gather(self._snapshot(), self._picture(WIDEST))
+        snapshot, picture = await self._now()
         mark = self._marks.get(label)
         notes = Notes(self._guard.tainted)
         if mark is not None:
@@ -145,12 +143,19 @@ class StateRoom:
         self._marks.clear()
         await self._guard.close()
 
-    async def _snapshot(self) -> Snapshot:
-        loading = {target for target, frames in self._loading.items() if frames}
-        return await self._capture.take(self._guard.marked, loading)
+    async def _now(self, *, begin: bool = False) -> tuple[Snapshot, bytes]:
+        # First the secrets, so that the snapshot knows which fields they are in.
+        hanging = await self._guard.look(begin=begin)
+        return await asyncio.gather(self._snapshot(hanging), self._picture(WIDEST, hanging))
 
-    async def _picture(self, widest: int) -> bytes:
+    async def _snapshot(self, hanging: frozenset[str]) -> Snapshot:
+        loading = {target for target, frames in self._loading.items() if frames}
+        return await self._capture.take(self._guard.marked, loading, hanging)
+
+    async def _picture(self, widest: int, hanging: frozenset[str] = frozenset()) -> bytes:
         page = self._pages.active
+        if page is not None and page.target in hanging:
+            return b""  # what it shows that is secret cannot be known
         before = await self._guard.cover(page)
         try:
             image = await pictures.take(self._screen, self._pages, page)

@@ -64,14 +64,15 @@ class Worlds:
 
     async def frames(self, page: Page, timeout: float) -> tuple[list[Frame], int]:  # noqa: ASYNC109 - handed on
         """Return the frames of a page, parents first, and how many were left out. Raises as `Connection.call` does."""
+        sessions = page.sessions  # they come and go while we wait
         trees = await asyncio.gather(
-            *(self._connection.call("Page.getFrameTree", {}, session, timeout) for session in page.sessions),
+            *(self._connection.call("Page.getFrameTree", {}, session, timeout) for session in sessions),
             return_exceptions=True,
         )
         if isinstance(trees[0], BaseException):
             raise trees[0]
         found: list[Frame] = []
-        for session, tree in zip(page.sessions, trees, strict=True):
+        for session, tree in zip(sessions, trees, strict=True):
             if isinstance(tree, BaseException):
                 continue
             stack = [(tree["frameTree"], True)]

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 
 from sandbox.browser import launch
 from sandbox.pages import Page, Pages
@@ -120,14 +121,30 @@ class Tester:
         return answer
 
 
-@pytest.fixture
-async def tester(tmp_path: Path, site: Site) -> AsyncIterator[Tester]:
+@contextlib.asynccontextmanager
+async def opened(folder: Path, site: Site) -> AsyncIterator[Tester]:
     """A browser with one blank page."""
-    browser = await launch(tmp_path / "profile", Size(800, 600))
+    browser = await launch(folder / "profile", Size(800, 600))
     pages = Pages(browser.connection)
     await pages.start()
     masks: list[tuple[Rect, ...]] = []
     room = StateRoom(pages, None, b"k" * 32, SystemClock(), set_masks=lambda rects: masks.append(tuple(rects)))
-    yield Tester(pages, room, site, masks)
-    await room.close()
-    await browser.close()
+    try:
+        yield Tester(pages, room, site, masks)
+    finally:
+        await room.close()
+        await browser.close()
+
+
+@pytest.fixture
+async def tester(tmp_path: Path, site: Site) -> AsyncIterator[Tester]:
+    """A browser of the test's own."""
+    async with opened(tmp_path, site) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory, site: Site) -> AsyncIterator[Tester]:
+    """A browser for all tests of a module that only look."""
+    async with opened(tmp_path_factory.mktemp("browser"), site) as made:
+        yield made

@@ -1,0 +1,99 @@
+"""Conditions on real pages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from sandbox.words import BadRequest
+
+pytestmark = pytest.mark.browser
+
+PAGE = """
+<p id=shown>Welcome   back,<br>Bob</p><p id=hidden style="display:none">Not yet</p>
+<div id=host></div><script>
+  document.cookie = 'sid=1'; localStorage.token = '1'; sessionStorage.step = '2';
+  host.attachShadow({mode: 'open'}).innerHTML = '<b class=deep>Deep text</b>';
+</script>
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "met"),
+    [
+        ({"url": "http://127.0.0.1:*/page?step=2#end"}, True),
+        ({"url": "http://127.0.0.1:*/page"}, False),
+        ({"selector": "#shown"}, True),
+        ({"selector": "#hidden"}, False),
+        ({"selector": "#hidden", "state": "present"}, True),
+        ({"selector": "#hidden", "state": "gone"}, True),
+        ({"selector": "#shown", "state": "gone"}, False),
+        ({"selector": "#nowhere", "state": "present"}, False),
+        ({"selector": ".deep"}, True),
+        ({"selector": ":::"}, False),
+        ({"not": {"selector": ":::"}}, False),
+        ({"text": "welcome back, bob"}, True),
+        ({"text": "Not yet"}, False),
+        ({"text": "Deep text"}, True),
+        ({"text": "In the frame"}, True),
+        ({"selector": "#inner"}, True),
+        ({"cookie": "sid"}, True),
+        ({"cookie": "other"}, False),
+        ({"storage": "token"}, True),
+        ({"storage": "step"}, True),
+        ({"storage": "none"}, False),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_each_kind_of_condition(shared: Any, condition: dict[str, Any], met: bool) -> None:
+    """Met and unmet, in the page, its shadow roots and its frames."""
+    if not shared.page.url.endswith("#end"):
+        shared.site.pages["/inner"] = "<!doctype html><p id=inner>In the frame"
+        address = shared.site.url("/inner", "localhost")
+        await shared.open(PAGE + f"<iframe src={address}></iframe>")
+        await shared.go(shared.site.url("/page?step=2#end"))
+        await shared.until(lambda: len(shared.page.frames) == 1)
+    answer = await shared.room.check(condition)
+    assert answer["met"] is met, answer
+    assert len(answer["parts"]) == 1
+    assert all(part["why"] for part in answer["parts"])
+
+
+async def test_a_hanging_page_holds_nothing_and_costs_two_seconds(tester: Any) -> None:
+    """Every part is answered within the deadline; the URL and the cookies are still known."""
+    await tester.open("<p>Welcome</p><script>document.cookie = 'sid=1'</script>")
+    tester.room._pages.connection.forward(
+        {"id": 0, "method": "Runtime.evaluate", "params": {"expression": "for(;;);"}, "sessionId": tester.page.session},
+        lambda _raw: None,
+    )
+    started = time.monotonic()
+    answer = await tester.room.check(
+        {"all": [{"text": "Welcome"}, {"not": {"selector": "#x"}}, {"url": "*/page"}, {"cookie": "sid"}]}
+    )
+    assert time.monotonic() - started < 2.5
+    assert answer["met"] is False
+    assert [part["met"] for part in answer["parts"]] == [False, False, True, True]
+    assert "did not answer" in answer["parts"][0]["why"]
+    started = time.monotonic()
+    await tester.room.mark("h")
+    answer = await tester.room.diff("h")
+    assert time.monotonic() - started < 6
+    assert answer["diff"]["left_out"]["silent_tabs"] == [tester.page.target]
+    assert "did not answer" in answer["text"]
+
+
+async def test_a_condition_may_name_its_tab(tester: Any) -> None:
+    """The tab the handoff is about may be another than the active one, or closed."""
+    tester.site.pages["/popup"] = "<!doctype html><p>Popup"
+    await tester.open("<p>First")
+    first = tester.page.target
+    await tester.run("void window.open('/popup')")
+    await tester.until(lambda: len(tester.pages.all) == 2)
+    assert (await tester.room.check({"text": "First", "target": first}))["met"]
+    answer = await tester.room.check({"text": "First", "target": "nowhere"})
+    assert not answer["met"]
+    assert "closed" in answer["parts"][0]["why"]
+    with pytest.raises(BadRequest, match="target"):
+        await tester.room.check({"text": "First", "target": 7})
