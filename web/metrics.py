@@ -14,6 +14,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_bridge.control.words import Handoff
+
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30)
 LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -43,7 +45,7 @@ class Metrics:
         self.viewers = Gauge("baton_viewers", "Operators' live sockets.", registry=to)
         self.agents = Gauge("baton_agents", "Agents' CDP sockets.", registry=to)
         self.handoffs = Counter("baton_handoffs", "Handoffs that ended.", ["kind", "outcome"], registry=to)
-        self.transitions = Counter("baton_control_transitions", "Changes of control, by new phase.", ["to"], registry=to)
+        self.transitions = Counter("baton_control_transitions", "Changes of control by phase.", ["to"], registry=to)
         self.refused = Counter("baton_commands_refused", "Agents' commands the gates refused.", registry=to)
         self.notifications = Counter("baton_notifications", "Tries to notify.", ["result"], registry=to)
         self.requests = Histogram(
@@ -51,6 +53,13 @@ class Metrics:
         )
         self.waited = Histogram("baton_handoff_waited_seconds", "From asking to claim.", buckets=LONG, registry=to)
         self.drove = Histogram("baton_handoff_drove_seconds", "From claim to outcome.", buckets=LONG, registry=to)
+
+    def ended(self, handoff: Handoff) -> None:
+        """Count a handoff that is over."""
+        result = handoff.result or {}
+        self.handoffs.labels(handoff.kind.value, handoff.state.value).inc()
+        self.waited.observe(float(result.get("waited_s") or 0))
+        self.drove.observe(float(result.get("duration_s") or 0))
 
     def scrape(self, phases: Iterable[str], states: Iterable[str]) -> bytes:
         """Return the text exposition, with gauges set to these sandboxes' phases and open handoffs' states."""

@@ -10,18 +10,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import structlog
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from websockets.asyncio.client import ClientConnection, unix_connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from agent_bridge.access.service import Access
 from agent_bridge.access.words import Caller
-from sandbox.words import CODES, BatonError, Kind, Unavailable
+from sandbox.words import CODES, BatonError, Kind
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +30,6 @@ RECHECK_S: Final = 5.0
 """How often an open socket's credential is judged again: a token may be revoked by another process."""
 
 _UNSENDABLE: Final = frozenset({1004, 1005, 1006, 1015})
-_QUEUE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +52,6 @@ def short(reason: str) -> str:
     return reason.encode()[:123].decode(errors="ignore")
 
 
-async def dial(socket: Path, path: str) -> ClientConnection:
-    """Open a WebSocket to a keeper. Raises `Unavailable`."""
-    try:
-        return await unix_connect(
-            str(socket), f"ws://keeper{path}", compression=None, max_size=None, max_queue=_QUEUE, open_timeout=5,
-            close_timeout=1, ping_interval=None, proxy=None, user_agent_header=None,
-        )  # fmt: skip
-    except (OSError, WebSocketException, TimeoutError) as error:
-        raise Unavailable("this sandbox's keeper does not answer; it may just have ended, look again") from error
-
-
 async def relay(websocket: WebSocket, upstream: ClientConnection, *, limit: int, ended: Awaitable[Closed]) -> Closed:
     """Join an accepted WebSocket to its keeper's until either closes or `ended` says so; closes both."""
     tasks = [
@@ -79,7 +66,7 @@ async def relay(websocket: WebSocket, upstream: ClientConnection, *, limit: int,
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(_close_client(websocket, closed), upstream.close(sendable(closed.code), short(closed.reason)))
+    await asyncio.gather(close_client(websocket, closed), upstream.close(sendable(closed.code), short(closed.reason)))
     return closed
 
 
@@ -116,7 +103,8 @@ def _closed_by(error: ConnectionClosed) -> Closed:
     return Closed(CODES[Kind.DOWN].ws, "the sandbox has ended")
 
 
-async def _close_client(websocket: WebSocket, closed: Closed) -> None:
+async def close_client(websocket: WebSocket, closed: Closed) -> None:
+    """Close a WebSocket with a code that may be sent, if it is still open."""
     with contextlib.suppress(RuntimeError, WebSocketDisconnect, OSError):
         await websocket.close(sendable(closed.code), short(closed.reason))
 

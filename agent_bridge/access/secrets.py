@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import Final
 
-TOKEN_PREFIX: Final = "bt_"
+TOKEN_PREFIX: Final = "bt_"  # noqa: S105 - a prefix
 CAPABILITY_PREFIX: Final = "bc_"
 
 _SECRETS: Final = re.compile(

@@ -90,7 +90,7 @@ class Access:
 
     async def by_id(self, token: str) -> Caller:
         """Return who a token stands for, by its id: for rights that were derived from it. Raises `TokenRefused`."""
-        found = await self.records.token(token)
+        found = next((each for each in await self.records.tokens() if each.id == token), None)
         if found is None:
             raise TokenRefused("the token behind this right is not known here any more")
         return await self._caller(found)
@@ -113,7 +113,7 @@ class Access:
         take: bool = False,
         expires_s: float | None = None,
     ) -> tuple[Link, str]:
-        """Make a one-use link; returns it and its full URL, the secret in the fragment, which no server log ever sees."""
+        """Make a one-use link; returns it and its full URL, the secret in the fragment, which no server ever sees."""
         now = self.clock.now()
         secret = new_secret(LINK_PREFIX)
         link = Link(

@@ -131,10 +131,6 @@ class AccessRecords(Protocol):
         """Return the token with this hash, or None."""
         ...
 
-    async def token(self, token: str) -> Token | None:
-        """Return the token with this id, or None."""
-        ...
-
     async def tokens(self) -> list[Token]:
         """Return all tokens, oldest first."""
         ...

@@ -16,6 +16,7 @@ import apprise
 import structlog
 
 from agent_bridge.access.secrets import redact
+from agent_bridge.journal.journal import Journal
 from agent_bridge.notify.words import (
     Delivery,
     DeliveryRecords,
@@ -69,7 +70,8 @@ def compose(handoff: Wire, link: str) -> tuple[str, str]:
 class Notifier:
     """Tells every configured service of every waiting handoff.
 
-    `handoff_of` returns a handoff's wire form or None, `link_for` makes a one-use link to it, `note` journals.
+    `handoff_of` returns a handoff's wire form or None, `link_for` makes a one-use link to it, `on_try` is told whether
+    each try arrived.
     """
 
     urls: Sequence[str] = field(repr=False)
@@ -77,9 +79,10 @@ class Notifier:
     clock: Clock
     handoff_of: Callable[[HandoffId], Awaitable[Wire | None]]
     link_for: Callable[[Wire], Awaitable[str]]
-    note: Callable[[str, Wire], Awaitable[None]]
+    journal: Journal
     tries: int = 5
     send: Sender = send_by_apprise
+    on_try: Callable[[bool], None] = lambda arrived: None  # noqa: ARG005 - names what it is told
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     async def announce(self, handoff: Wire) -> None:
@@ -130,10 +133,17 @@ class Notifier:
         await self._report(after)
 
     async def _report(self, delivery: Delivery) -> None:
-        name = "notification.delivered" if delivery.state is DeliveryState.DELIVERED else "notification.failed"
-        facts = {
-            "handoff": delivery.handoff, "service": delivery.service, "tries": delivery.tries,
-            "final": delivery.state is not DeliveryState.PENDING, "error": delivery.error,
-        }  # fmt: skip
-        log.info(name, **facts)
-        await self.note(name, facts)
+        facts: dict[str, Any] = {"id": delivery.id, "service": delivery.service, "tries": delivery.tries}
+        name = _EVENTS[delivery.state]
+        if delivery.state is not DeliveryState.DELIVERED:
+            facts["reason"] = delivery.error
+        log.info(name, handoff=delivery.handoff, **facts)
+        self.on_try(delivery.state is DeliveryState.DELIVERED)
+        await self.journal.append(name, handoff=delivery.handoff, notice="asked", **facts)
+
+
+_EVENTS: Final = {
+    DeliveryState.DELIVERED: "notify/delivered",
+    DeliveryState.PENDING: "notify/failed",
+    DeliveryState.FAILED: "notify/given_up",
+}

@@ -44,7 +44,7 @@ def test_secrets_never_reach_a_line(style: str) -> None:
     )
     logging.getLogger("some.library").warning("GET %s", f"/v1/cdp?token={secret}")
     try:
-        raise RuntimeError(f"could not open ws://h/?token={secret}")
+        raise RuntimeError(f"could not open ws://h/?token={secret}")  # noqa: TRY301 - the traceback is the test
     except RuntimeError:
         log.exception("two")
 

@@ -1,0 +1,217 @@
+"""What the API reads and writes, for people, OpenAPI and pydantic.
+
+Request models are strict: an unknown field is an error and every text has a bound. Response models describe; the
+routes send the wire form of the services as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from agent_bridge.words import Blocker, HandoffState, Outcome
+
+type Short = Annotated[str, StringConstraints(max_length=200)]
+type Note = Annotated[str, StringConstraints(max_length=4000)]
+type Address = Annotated[str, StringConstraints(max_length=8000)]
+
+
+class Strict(BaseModel):
+    """A request body: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class OpenSandbox(Strict):
+    """What an agent says to open a sandbox; all of it may be left out."""
+
+    url: Address | None = Field(None, description="Where its first tab goes; http or https.")
+    width: int | None = Field(None, ge=320, le=4096, description="Pixels; even.", multiple_of=2)
+    height: int | None = Field(None, ge=240, le=4096, description="Pixels; even.", multiple_of=2)
+    name: Annotated[str, StringConstraints(max_length=80)] | None = Field(None, description="Shown to operators.")
+
+
+class AskHandoff(Strict):
+    """What an agent says to ask for a human."""
+
+    kind: Literal[tuple(b.value for b in Blocker)] = Field(description="What stopped the agent.")  # type: ignore[valid-type] # made from the words
+    instructions: str = Field(description="What the human is to do, in a sentence or two.")
+    condition: dict[str, Any] | None = Field(None, description="What must hold before Done counts as done.")
+    timeout_s: float | None = Field(None, gt=0, description="Seconds until the handoff expires.")
+    idempotency_key: Short | None = Field(None, description="Asking again with the same key returns the same handoff.")
+    target: Short | None = Field(None, description="The CDP target (tab) that is blocked.")
+
+
+class Take(Strict):
+    """Which handoff the operator means to claim; without one, whatever is open, or an unasked take-over."""
+
+    handoff: Short | None = None
+
+
+class AtEpoch(Strict):
+    """The epoch of the operator's lease."""
+
+    epoch: int = Field(ge=0)
+
+
+class Done(AtEpoch):
+    """The operator says it is solved."""
+
+    note: Note = ""
+    override: Note | None = Field(None, description="Why it is done although a condition does not hold.", min_length=1)
+
+
+class Failed(AtEpoch):
+    """The operator could not solve it."""
+
+    note: Note = ""
+
+
+class Declined(AtEpoch):
+    """The operator refuses, and says why."""
+
+    note: Note = Field(min_length=1)
+
+
+class RedeemLink(Strict):
+    """The secret of a one-use link, which the page read from its own fragment."""
+
+    token: Short
+
+
+class Rename(Strict):
+    """An operator's new display name."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Error(BaseModel):
+    """Every error: what happened and what to do, with the things it names as further fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    error: str = Field(description="The error's name, as `HeldByAnother`.")
+    kind: str = Field(description="Its kind; decides the status.")
+    message: str
+
+
+class HolderOut(BaseModel):
+    """Who may act."""
+
+    side: Literal["agent", "operator", "nobody"]
+    operator: str | None
+    name: str | None
+
+
+class SandboxOut(BaseModel):
+    """A sandbox."""
+
+    id: str
+    name: str
+    state: str
+    holder: HolderOut
+    epoch: int
+    cdp_url: str | None = Field(description="Where CDP clients connect; carries its own right only when just opened.")
+    created_at: float
+    width: int
+    height: int
+    isolation: str
+
+
+class LeaseOut(BaseModel):
+    """An operator's lease."""
+
+    operator: dict[str, str]
+    epoch: int
+    since: float
+    expires_at: float
+
+
+class ResultOut(BaseModel):
+    """What the agent gets back."""
+
+    handoff: str
+    outcome: Outcome
+    note: str
+    operator: str | None
+    duration_s: float
+    waited_s: float
+    verification: dict[str, Any]
+    diff: dict[str, Any]
+    text: str
+    unknown: list[dict[str, Any]]
+    exposure: str | None
+    images: list[str]
+
+
+class HandoffOut(BaseModel):
+    """A handoff."""
+
+    id: str
+    sandbox: str
+    state: HandoffState
+    kind: Blocker
+    instructions: str
+    condition: dict[str, Any] | None
+    site: str
+    url: str
+    title: str
+    asked_by: str
+    created_at: float
+    deadline_at: float
+    waited_s: float
+    lease: LeaseOut | None
+    result: ResultOut | None
+    late: list[dict[str, Any]] = Field(description="What operators said after the end.")
+
+
+class HandoffsOut(BaseModel):
+    """The queue."""
+
+    handoffs: list[HandoffOut]
+
+
+class SandboxesOut(BaseModel):
+    """Sandboxes the caller may see."""
+
+    sandboxes: list[SandboxOut]
+
+
+class TakenOut(BaseModel):
+    """Control was granted."""
+
+    epoch: int
+    lease: LeaseOut
+    handoff: HandoffOut | None
+
+
+class RenewedOut(BaseModel):
+    """The lease goes on."""
+
+    expires_at: float
+
+
+class CheckOut(BaseModel):
+    """Whether the completion condition holds, part by part."""
+
+    met: bool | None
+    parts: list[dict[str, Any]]
+
+
+class MeOut(BaseModel):
+    """Who is calling."""
+
+    id: str
+    role: str
+    operator: dict[str, str] | None
+
+
+class RedeemedOut(BaseModel):
+    """The sign-in worked; the cookie came with it."""
+
+    operator: dict[str, str]
+    sandbox: str | None
+    handoff: str | None
+    take: bool
+    location: str = Field(description="The page to go to.")

@@ -1,0 +1,115 @@
+"""Between broker and keepers: control's words put on the keeper's wire, and the keeper's requests put to the broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent_bridge.control.asking import read_request
+from agent_bridge.control.broker import Broker
+from agent_bridge.control.words import Handoff
+from sandbox.host.link import KeeperLink
+from sandbox.words import BadRequest, Clock, Epoch, HandoffId, Holder, NotFound, SandboxId, Unavailable
+
+
+class Links(Protocol):
+    """Where links to keepers are found."""
+
+    def link(self, sandbox: SandboxId) -> KeeperLink:
+        """Return the live link of a sandbox. Raises `NotFound`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLinks:
+    """`agent_bridge.control.ports.Keepers` over the links of this server.
+
+    A keeper that is not linked may be adopted in a moment: that is `Unavailable`, and the broker tries again. Its
+    death is told by whoever watches it.
+    """
+
+    links: Links
+
+    def link(self, sandbox: SandboxId) -> ControlLink:
+        """See `agent_bridge.control.ports.Keepers.link`."""
+        try:
+            return ControlLink(self.links.link(sandbox))
+        except NotFound as error:
+            raise Unavailable("its keeper is not connected to this server", sandbox=sandbox) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLink:
+    """`agent_bridge.control.ports.SandboxLink` over one keeper's link."""
+
+    keeper: KeeperLink
+
+    async def gate_close(self, *, epoch: Epoch, holder: Holder, since: float, drain_s: float) -> list[dict[str, Any]]:
+        """See `SandboxLink`."""
+        return await self.keeper.close_gate(epoch, holder, since, drain_s)
+
+    async def control_push(
+        self, *, epoch: Epoch, holder: Holder, since: float, secret: bool, handoff: HandoffId | None
+    ) -> None:
+        """See `SandboxLink`."""
+        await self.keeper.push_control(epoch, holder, since, secret=secret, handoff=handoff)
+
+    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
+        """See `SandboxLink`."""
+        return await self.keeper.open_gate(epoch, since)
+
+    async def mark(self, label: str) -> dict[str, Any]:
+        """See `SandboxLink`."""
+        return await self.keeper.mark(label)
+
+    async def diff(self, label: str) -> dict[str, Any]:
+        """See `SandboxLink`."""
+        return await self.keeper.diff(label)
+
+    async def check(self, condition: dict[str, Any]) -> dict[str, Any]:
+        """See `SandboxLink`."""
+        return await self.keeper.check(condition)
+
+    async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
+        """See `SandboxLink`."""
+        await self.keeper.handoff_completed(handoff, result)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Answers what one sandbox's keeper asks on behalf of its agent (docs/architecture.md, *Keeper → server*)."""
+
+    sandbox: SandboxId
+    broker: Broker
+    clock: Clock
+
+    async def answer(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Put a keeper's request to the broker. Raises `BadRequest` for an unknown one, else what the broker raises."""
+        match method:
+            case "handoff.ask":
+                return await self._ask(params)
+            case "handoff.get":
+                return self._wire(await self._mine(params))
+            case "handoff.cancel":
+                return self._wire(await self.broker.cancel((await self._mine(params)).id))
+            case _:
+                raise BadRequest(f"a server knows no {method}", method=method)
+
+    async def _ask(self, params: dict[str, Any]) -> dict[str, Any]:
+        said = dict(params.get("params") or {})
+        if params.get("target"):
+            said.setdefault("target", params["target"])
+        asked = await self.broker.ask(
+            self.sandbox, read_request(said, self.broker.settings),
+            client=params.get("client"), url=str(params.get("url") or ""), title=str(params.get("title") or ""),
+        )  # fmt: skip
+        return self._wire(asked.handoff)
+
+    async def _mine(self, params: dict[str, Any]) -> Handoff:
+        handoff = await self.broker.get(HandoffId(str(params["handoff"])[:60]))
+        if handoff.sandbox != self.sandbox:
+            raise NotFound(f"there is no handoff {handoff.id} in this sandbox", handoff=handoff.id)
+        return handoff
+
+    def _wire(self, handoff: Handoff) -> dict[str, Any]:
+        return handoff.to_wire(self.clock.now())
