@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sandbox.authority import Action, Answer, Verb
 from sandbox.cdp import strip_session
-from sandbox.gate.errors import MethodRefused, NoSuchSession, agent_stopped, cdp_error, outcome_unknown
+from sandbox.gate.errors import MethodRefused, NoSuchSession, agent_stopped, cdp_error, outcome_unknown, thrown
 from sandbox.gate.guard import guard, is_privileged, is_web_target
 from sandbox.gate.node import Node, Pending, Unknown
 from sandbox.gate.outbox import Outbox, Socket
@@ -35,6 +35,7 @@ _SCRIPTS: Final = MappingProxyType(
         "Page.addScriptToEvaluateOnLoad": "Page.removeScriptToEvaluateOnLoad",
     }
 )
+_EVALUATIONS: Final = frozenset({"Runtime.evaluate", "Runtime.callFunctionOn"})
 _PLANTS: Final = frozenset(
     {*_SCRIPTS, "Runtime.evaluate", "Runtime.callFunctionOn", "Runtime.runScript", "Runtime.compileScript",
      "Runtime.addBinding", "Debugger.evaluateOnCallFrame", "Debugger.setScriptSource", "Debugger.setVariableValue",
@@ -54,6 +55,7 @@ class Client:
         self._nodes: dict[str, Node] = {}
         self._pending: dict[int, Pending] = {}
         self._seen: Tree | None = None
+        self._is_playwright = False
         self._when_idle: list[Callable[[], None]] = []
         self.root = self._grow(root, None, {}, waiting=False)
         if not shared.flowing:
@@ -67,7 +69,7 @@ class Client:
     def receive(self, message: str | bytes) -> None:
         """Take one message: forward it, answer it, or refuse it. Never raises."""
         epoch = self._shared.fence.epoch
-        client_id, node = None, self.root
+        client_id, node, method = None, self.root, ""
         try:
             client_id, session, method, params = _parse(message)
             node = self._node(session)
@@ -78,7 +80,8 @@ class Client:
         except BatonError as error:
             self._shared.refused += 1
             # An error on a session the client does not have is answered on that session, as Chromium does.
-            self.answer_error(client_id, node, error, error.fields.get("session") if isinstance(error, NoSuchSession) else None)
+            session = error.fields.get("session") if isinstance(error, NoSuchSession) else None
+            self.answer_error(client_id, node, error, method, session)
 
     def _command(self, node: Node, client_id: int, method: str, params: Params, epoch: Epoch) -> None:
         shared = self._shared
@@ -129,6 +132,8 @@ class Client:
             node.waiting = False
         elif method == "Page.waitForDebugger":
             node.waiting = True
+        elif method in _SCRIPTS and str(params.get("worldName", "")).startswith("__playwright"):
+            self._is_playwright = True
         elif method == "Runtime.disable":
             node.view.contexts.clear()
         elif method == "Network.disable":
@@ -278,7 +283,7 @@ class Client:
             late = command
             self._shared.connection.replace(pipe_id, lambda raw, late=late: self._late(late, raw))
             error = outcome_unknown(command.method, fence.holder, fence.epoch, now - command.sent)
-            self.answer_error(command.client_id, command.node, error)
+            self.answer_error(command.client_id, command.node, error, command.method)
             unknown.append(Unknown(client, command.method, self.page_of(command.node), round((now - command.sent) * 1000)))
         self._tell_idle()
         return unknown
@@ -347,8 +352,13 @@ class Client:
         """Answer a command of the client ourselves."""
         self._answer(client_id, node, result=result)
 
-    def answer_error(self, client_id: int | None, node: Node, error: BatonError, session: str | None = None) -> None:
+    def answer_error(
+        self, client_id: int | None, node: Node, error: BatonError, method: str = "", session: str | None = None
+    ) -> None:
         """Refuse a command of the client."""
+        if self._is_playwright and method in _EVALUATIONS:
+            self._answer(client_id, node, result=thrown(error))
+            return
         form = cdp_error(error)
         if isinstance(error, NoSuchSession):
             form["code"] = -32001  # Chromium's own code: clients know it

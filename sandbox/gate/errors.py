@@ -66,3 +66,18 @@ def outcome_unknown(method: str, holder: Holder, epoch: Epoch, sent_s_ago: float
 def cdp_error(error: BatonError) -> dict[str, Any]:
     """Return the CDP form of an error. `data` is JSON in a string: clients print it behind the message."""
     return {"code": error.codes.cdp, "message": error.message, "data": json.dumps(error.to_wire())}
+
+
+def thrown(error: BatonError) -> dict[str, Any]:
+    """Return the error as an exception of the code that was to be evaluated.
+
+    Playwright takes every CDP error of an evaluation for a navigation and tries again until it times out; an
+    exception it shows as it is, at once.
+    """
+    description = f"{type(error).__name__}: {error.message}"
+    exception = {"type": "object", "subtype": "error", "className": type(error).__name__, "description": description}
+    details = {
+        "exceptionId": 0, "text": "Uncaught", "lineNumber": 0, "columnNumber": 0, "exception": exception,
+        "exceptionMetaData": {"baton": json.dumps(error.to_wire())},
+    }  # fmt: skip
+    return {"result": exception, "exceptionDetails": details}

@@ -126,7 +126,9 @@ class Gate:
             at = self._shared.clock.monotonic()
             for client in self._clients:
                 client.thaw(infos, at)
-            return notes
+        # Who is told of the return by another way should not come before what is told here.
+        await asyncio.gather(*(client.outbox.emptied(_SETTLE_S) for client in self._clients))
+        return notes
 
     async def completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
         """Tell the client that asked for this handoff, on the CDP session where it did, if it is still there."""

@@ -177,9 +177,8 @@ class Rig:
 
     async def js(self, expression: str, page: Page | None = None) -> Any:
         """Evaluate through Baton's own session."""
-        result = await self.pages.call(
-            page or self.page(), "Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        )
+        params = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
+        result = await self.pages.call(page or self.page(), "Runtime.evaluate", params)
         return result["result"].get("value")
 
     async def goto(self, url: str, page: Page | None = None) -> None:
