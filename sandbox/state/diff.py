@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sandbox.state.roles import LIVE, TICKED
 from sandbox.state.snapshot import Element, Snapshot, TabState
 
 SHOWN: Final = 200
@@ -116,7 +117,7 @@ def _fields(old: TabState, new: TabState, secret_lease: bool, result: list[Any])
             continue
         if was is None and (field.default or not field.filled):
             continue
-        if was is None and field.role in {"checkbox", "radio", "switch"} and field.shown == "unchecked":
+        if was is None and field.role in TICKED and field.shown == "unchecked":
             continue
         entry: dict[str, Any] = {
             "tab": new.target,
@@ -199,5 +200,7 @@ def _kind(what: str) -> str:
 def _cut(result: dict[str, Any], left: Counter[str]) -> None:
     for name, entries in (("fields", result["fields"]), *result["elements"].items()):
         if len(entries) > _MOST:
+            # Whatever is cut, not what the page says by itself.
+            entries.sort(key=lambda entry: entry["role"] not in LIVE)
             left[name if name == "fields" else f"elements {name}"] += len(entries) - _MOST
             del entries[_MOST:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,7 @@ POLL_S: Final = 0.25
 LINGER_S: Final = 1.0
 """A browser goes on showing the old page until the new one has painted (up to half a second); masks outlast that."""
 _DEADLINE_S: Final = 1.5
+_MOST_VALUES: Final = 200
 _NEW_DOCUMENT: Final = frozenset({"Page.frameNavigated", "Page.domContentEventFired", "Page.frameStoppedLoading"})
 
 
@@ -51,7 +53,7 @@ class Guard:
         self._lease = False
         self._tainted = False
         self._filled = False
-        self._values: dict[tuple[str, str, int], str] = {}
+        self._values: dict[str, str] = {}
         self._marked: set[tuple[str, int]] = set()
         self._seen: dict[Rect, float] = {}
         self._shown: tuple[Rect, ...] = ()
@@ -120,7 +122,7 @@ class Guard:
             if scan is None:
                 continue
             for key, value in scan["values"]:
-                self._values[(frame.session, frame.id, key)] = value
+                self._remember(key, value)
             if scan["fresh"]:
                 await self._take_fresh(frame)
             if scan["masks"] or scan["boxes"]:
@@ -145,17 +147,22 @@ class Guard:
         return frozenset(page.target for page, cover in zip(pages, covers, strict=True) if cover.hangs)
 
     async def blank(self) -> int:
-        """Empty every secret field that is still filled, in every frame of every page; returns how many there were."""
+        """Empty every secret field that is still filled, in every frame of every page; returns how many there were.
+
+        A secret lease ends with it.
+        """
         options = {"lease": self._tainted}
-        count = 0
-        for page in self._pages.all:
-            frames = await self._frames(page)
-            found = await settled([self._worlds.run(frame, "blank", options, timeout=_DEADLINE_S) for frame in frames])
-            count += sum(each for each in found if each)
-        self._tainted = self._lease
+        self._tainted = self._lease = False
+        counts = await asyncio.gather(*(self._blank(page, options) for page in self._pages.all))
         self._values.clear()
         self._nudge.set()
-        return count
+        return sum(counts)
+
+    async def _blank(self, page: Page, options: dict[str, Any]) -> int:
+        async with self._locks.setdefault(page.target, asyncio.Lock()):
+            frames = await self._frames(page)
+            found = await settled([self._worlds.run(frame, "blank", options, timeout=_DEADLINE_S) for frame in frames])
+        return sum(each for each in found if each)
 
     def covered(self) -> tuple[Rect, ...]:
         """The masks as last told."""
@@ -244,6 +251,15 @@ class Guard:
             self._nudge.set()
         elif method == "Runtime.bindingCalled" and params.get("name") == BINDING:
             self._nudge.set()
+            if params.get("payload"):
+                with contextlib.suppress(ValueError, TypeError):
+                    self._remember(*json.loads(params["payload"]))
+
+    def _remember(self, key: str, value: str) -> None:
+        if value:
+            self._values[key] = value
+        while len(self._values) > _MOST_VALUES:
+            del self._values[next(iter(self._values))]
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

@@ -12,6 +12,7 @@
   const closedRoots = new Set();
   let fresh = [];
   let lease = false;
+  const token = Math.random().toString(36).slice(2);
   let nextId = 0;
 
   function* roots() {
@@ -27,6 +28,11 @@
     element instanceof HTMLTextAreaElement ||
     (element instanceof HTMLInputElement && textInputs.has(element.type)) ||
     (element instanceof HTMLElement && element.isContentEditable && !element.parentElement?.isContentEditable);
+
+  function editingHost(element) {
+    while (element.parentElement?.isContentEditable) element = element.parentElement;
+    return element;
+  }
 
   function fields() {
     const found = [];
@@ -53,7 +59,7 @@
   function mark(element) {
     if (marked.has(element)) return;
     marked.add(element);
-    ids.set(element, (nextId += 1));
+    ids.set(element, `${token}:${(nextId += 1)}`);
     fresh.push(element);
   }
 
@@ -108,6 +114,7 @@
 
   function blank(options) {
     scan(options);
+    lease = false;
     const input = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
     const area = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set;
     let count = 0;
@@ -203,25 +210,33 @@
     return true;
   }
 
-  if (config.binding) {
-    const tell = () => globalThis[config.binding]?.('');
-    let last = 0;
-    const seldom = () => {
-      const now = performance.now();
-      if (now - last > 40) {
-        last = now;
-        tell();
-      }
-    };
-    for (const type of ['focusin', 'input']) addEventListener(type, seldom, { capture: true, passive: true });
+  // What is typed is told at once: the page may be gone, with the field, before the next scan.
+  const tell = (payload) => globalThis[config.binding]?.(payload);
+  const onFocus = (event) => event.isTrusted && tell('');
+  const onInput = (event) => {
+    if (!event.isTrusted) return;
+    let element = event.composedPath()[0];
+    if (element instanceof HTMLElement && !isPlain(element)) element = editingHost(element);
+    if (!(element instanceof HTMLElement) || !isField(element)) return tell('');
+    if (lease || byItself(element)) mark(element);
+    tell(marked.has(element) ? JSON.stringify([ids.get(element), valueOf(element)]) : '');
+  };
+  function listen(root) {
+    root.addEventListener('focusin', onFocus, { capture: true, passive: true });
+    root.addEventListener('input', onInput, { capture: true, passive: true });
   }
+  listen(globalThis);
 
   const takeFresh = () => {
     const taken = fresh.filter((element) => element.isConnected);
     fresh = [];
     return taken;
   };
-  const addRoot = (root) => closedRoots.add(root);
+  function addRoot(root) {
+    if (closedRoots.has(root)) return;
+    closedRoots.add(root);
+    listen(root);
+  }
   const size = () => document.getElementsByTagName('*').length;
   globalThis.__baton = { scan, blank, storage, query, shows, has, entry, takeFresh, addRoot, size };
   return globalThis.__baton;

@@ -12,6 +12,7 @@ from sandbox.state.document import Document
 FIELDS: Final = frozenset(
     {"textbox", "searchbox", "spinbutton", "slider", "combobox", "listbox", "checkbox", "radio", "switch", "file"}
 )
+TICKED: Final = frozenset({"checkbox", "radio", "switch"})
 LIVE: Final = frozenset({"alert", "status", "alertdialog", "dialog"})
 FROM_CONTENT: Final = frozenset(
     {"link", "button", "heading", "tab", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "treeitem"}
@@ -83,7 +84,9 @@ def name(document: Document, index: int, of_role: str) -> str:
     """Return the element's accessible name, white space collapsed; "" where it has none."""
     attributes = document.attributes(index)
     named = _labelled(document, attributes) or " ".join(attributes.get("aria-label", "").split())
-    if not named and of_role in FIELDS:
+    if not named and of_role in TICKED and document.tag(index) != "input":
+        named = document.content(index)
+    elif not named and of_role in FIELDS:
         named = _field_label(document, index, attributes)
     elif not named and document.tag(index) == "input":
         kind = attributes.get("type", "").lower()

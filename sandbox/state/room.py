@@ -30,8 +30,10 @@ _MOST_NOTES: Final = 200
 @dataclass(slots=True)
 class _Mark:
     snapshot: Snapshot
-    picture: bytes
+    picture: bytes = field(repr=False)
     secret: bool = False
+    values: set[str] = field(default_factory=set, repr=False)
+    """What was secret when the diff was last made, so that the same can be asked again after the blanking."""
     downloads: dict[str, dict[str, Any]] = field(default_factory=dict)
     dialogs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ class StateRoom:
         self._checker = Checker(pages, worlds)
         self._guard = Guard(pages, worlds, clock, set_masks)
         self._marks: dict[str, _Mark] = {}
-        self._loading: dict[str, set[str]] = {}
+        self._loading: set[str] = set()
         self._end = pages.on_event(self._on_event)
 
     def __repr__(self) -> str:
@@ -67,6 +69,8 @@ class StateRoom:
         """Take the snapshot *before* and keep it under `label`; returns `{"url", "title"}` of the active tab."""
         snapshot, picture = await self._now(begin=True)
         self._marks.pop(label, None)
+        for mark in self._marks.values():
+            mark.values.clear()
         self._marks[label] = _Mark(snapshot, picture, self._guard.tainted)
         while len(self._marks) > _MOST_LABELS:
             del self._marks[next(iter(self._marks))]
@@ -83,7 +87,11 @@ class StateRoom:
         notes = Notes(self._guard.tainted)
         if mark is not None:
             notes = Notes(mark.secret or self._guard.tainted, tuple(mark.downloads.values()), tuple(mark.dialogs))
-        changed = scrub(diff(mark.snapshot if mark else None, snapshot, notes), self._guard.values)
+        values = set(self._guard.values)
+        if mark is not None:
+            mark.values |= values
+            values = mark.values
+        changed = scrub(diff(mark.snapshot if mark else None, snapshot, notes), values)
         images = {"before": _base64(mark.picture if mark else b""), "after": _base64(picture)}
         return {"diff": changed, "text": text(changed), "images": images}
 
@@ -104,6 +112,7 @@ class StateRoom:
         """Empty every secret field still filled, everywhere; returns how many there were.
 
         Values are set as the browser itself would set them, followed by one `input` event and nothing else.
+        A secret lease ends with it: what is typed from then on is no longer the operator's.
         """
         return await self._guard.blank()
 
@@ -149,8 +158,8 @@ class StateRoom:
         return await asyncio.gather(self._snapshot(hanging), self._picture(WIDEST, hanging))
 
     async def _snapshot(self, hanging: frozenset[str]) -> Snapshot:
-        loading = {target for target, frames in self._loading.items() if frames}
-        return await self._capture.take(self._guard.marked, loading, hanging)
+        self._loading &= {page.target for page in self._pages.all}
+        return await self._capture.take(self._guard.marked, frozenset(self._loading), hanging)
 
     async def _picture(self, widest: int, hanging: frozenset[str] = frozenset()) -> bytes:
         page = self._pages.active
@@ -171,12 +180,12 @@ class StateRoom:
         return await asyncio.to_thread(pictures.encode, image, tuple(covered), widest)
 
     def _on_event(self, page: Page, _session: str, method: str, params: dict[str, Any]) -> None:
-        if method == "Page.frameStartedLoading":
-            self._loading.setdefault(page.target, set()).add(params["frameId"])
-        elif method in {"Page.frameStoppedLoading", "Page.frameDetached"}:
-            self._loading.get(page.target, set()).discard(params["frameId"])
-        if len(self._loading) > len(self._pages.all) + 50:
-            self._loading = {each.target: self._loading.get(each.target, set()) for each in self._pages.all}
+        # The main frame of a page has the id of its target.
+        if params.get("frameId") == page.target:
+            if method == "Page.frameStartedLoading":
+                self._loading.add(page.target)
+            elif method == "Page.frameStoppedLoading":
+                self._loading.discard(page.target)
 
 
 def _base64(data: bytes) -> str:

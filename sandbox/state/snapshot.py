@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.state.document import ELEMENT, TEXT, Document
-from sandbox.state.roles import FIELDS, REPORTED, TEXT_INPUTS, editable, name, role
+from sandbox.state.roles import FIELDS, REPORTED, TEXT_INPUTS, TICKED, editable, name, role
 from sandbox.state.secrecy import is_secret
 
 MAX_NODES: Final = 20_000
@@ -141,7 +141,7 @@ class Reader:
         attributes, tag = document.attributes(index), document.tag(index)
         value, default = _value(document, index, of_role)
         kind = attributes.get("type", "").lower() if tag == "input" else ""
-        typed = kind in TEXT_INPUTS and tag != "select" and of_role not in {"checkbox", "radio", "switch", "file"}
+        typed = kind in TEXT_INPUTS and tag != "select" and of_role not in (TICKED | {"file"})
         node = (session, document.node[index])
         secret = typed and (is_secret({**attributes, "aria-label": label}) or node in self._marked)
         shown = "" if secret else value[:LONGEST]
@@ -241,9 +241,9 @@ class _Walk:
 def _value(document: Document, index: int, of_role: str) -> tuple[str, str]:
     """Return what a field holds and what the page gave it at first."""
     attributes, tag = document.attributes(index), document.tag(index)
-    if tag == "input" and of_role in {"checkbox", "radio", "switch"}:
+    if tag == "input" and of_role in TICKED:
         return _tick(index in document.checked), _tick("checked" in attributes)
-    if of_role in {"checkbox", "radio", "switch"}:
+    if of_role in TICKED:
         state = _tick(attributes.get("aria-checked", "").lower() == "true")
         return state, state
     if tag == "input":

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -216,3 +217,49 @@ async def test_the_thumbnail_is_masked_and_small(tester: Any) -> None:
     assert picture.shape[1] == 400
     assert grey(picture, 100, 85)
     assert not grey(picture, 100, 35)
+
+
+async def test_what_was_typed_on_a_page_that_is_gone_is_scrubbed_from_the_next(tester: Any) -> None:
+    """A login in two steps, the keys as fast as they come; the site greets with what was typed."""
+    tester.site.pages["/two"] = (
+        f"<!doctype html><title>Two</title>{LOGIN}<form action=/three><input id=second name=second></form>"
+        "<h1></h1><script>document.querySelector('h1').textContent = 'Hello ' + new URLSearchParams(location.search)"
+        ".get('first')</script>"
+    )
+    tester.site.pages["/three"] = (
+        "<!doctype html><title>Three</title><h1></h1><script>"
+        "document.querySelector('h1').textContent = new URLSearchParams(location.search).get('second')</script>"
+    )
+    await tester.open("<form action=/two><input id=first name=first></form>")
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    for field, secret in (("first", "Firstsecret1"), ("second", "Secondsecret2")):
+        await tester.run(f"{field}.focus()")
+        for key in secret:
+            await tester.call("Input.dispatchKeyEvent", {"type": "keyDown", "key": key, "text": key})
+        await tester.call("Input.dispatchKeyEvent", {"type": "keyDown", "key": "Enter", "text": "\r"})
+        there = f"document.readyState === 'complete' && new URLSearchParams(location.search).has({field!r})"
+        await tester.until(partial(tester.run, there))
+    answer = await tester.room.diff("h")
+    heading = {"role": "heading", "name": "[secret]", "tab": tester.page.target}
+    assert heading in answer["diff"]["elements"]["added"]
+    for shown in (json.dumps(answer["diff"]), answer["text"]):
+        assert "Firstsecret" not in shown
+        assert "Secondsecret" not in shown
+    assert await tester.room.blank_secrets() == 0
+    again = await tester.room.diff("h")
+    assert "Secondsecret" not in json.dumps(again["diff"]) + again["text"]
+
+
+async def test_what_the_agent_types_after_the_return_is_its_own(tester: Any) -> None:
+    """The lease ends with the blanking, in whichever order the two are told."""
+    await tester.open(LOGIN)
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    await tester.room.blank_secrets()
+    tester.room.secret_lease(False)
+    await tester.type("#user", "bob")
+    await tester.room.mark("next")
+    await tester.type("#user", "by")
+    assert "secret" not in (await tester.room.diff("next"))["diff"]["fields"][0]
+    assert await tester.room.blank_secrets() == 0

@@ -1,0 +1,62 @@
+"""Roles and names, compared with what Chromium's own accessibility tree says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox.state.document import Document
+from sandbox.state.roles import FIELDS, REPORTED, name, role
+
+pytestmark = pytest.mark.browser
+
+PAGE = """
+<span id=l1>First</span><span id=l2>name</span>
+<input aria-labelledby="l1 l2"><input aria-label="By label"><label for=f>For label</label><input id=f>
+<label>Around <input type=email> it</label><input placeholder=Holder><input title=Titled>
+<input type=search aria-label=S><input type=number aria-label=N><input type=range aria-label=R>
+<input type=submit><input type=reset value=Clear>
+<input type=button value=Push><input type=image alt=Picture src=><input type=hidden name=h>
+<label><input type=checkbox> Tick</label><label><input type=radio> Choose</label>
+<label>Pick <select><option>A</select></label><select multiple aria-label=Many><option>B</select>
+<textarea aria-label=Area></textarea><div contenteditable role=textbox aria-label=Rich>typed</div>
+<button>Press <b>me</b></button><button aria-label=Close>x</button><button><img alt=Icon src=></button>
+<a href=/a>A link</a><a>No link</a><h2>Head <em>line</em></h2><div role=heading aria-level=3>Made</div>
+<img alt="A cat" src=><img alt="" src=><div role=alert>Careful</div><output>42</output>
+<div role=button tabindex=0>Div button</div><div role=checkbox aria-checked=true tabindex=0>Custom</div>
+<details><summary>More</summary></details><div role=tab tabindex=0>Tab one</div>
+<button style="visibility:hidden">Unseen</button><button hidden>Unseen</button>
+<div aria-hidden=true><a href=/b>Unseen</a></div>
+"""
+CHROMIUM = {"ComboBoxSelect": "combobox", "ListBox": "listbox", "DisclosureTriangle": "button", "image": "img"}
+
+
+async def test_roles_and_names_are_those_of_the_browser(tester: Any) -> None:
+    """For every element of a page with one of everything."""
+    await tester.open(PAGE)
+    tree = await tester.call("Accessibility.getFullAXTree")
+    theirs = {}
+    for each in tree["nodes"]:
+        of_role = each.get("role", {}).get("value", "")
+        of_role = CHROMIUM.get(of_role, of_role)
+        if of_role == "option" or (of_role == "img" and not each["name"]["value"]):
+            continue  # choices are values of their select; a picture without a name says nothing
+        if not each["ignored"] and of_role in REPORTED and each.get("backendDOMNodeId"):
+            theirs[each["backendDOMNodeId"]] = (of_role, each.get("name", {}).get("value", "").strip())
+    raw = await tester.call("DOMSnapshot.captureSnapshot", {"computedStyles": ["visibility"]})
+    document = Document(raw["documents"][0], raw["strings"], 20_000)
+    ours = {}
+    for index in document.elements():
+        of_role = role(document, index)
+        hidden, above = False, index
+        while above >= 0:
+            hidden = hidden or document.attributes(above).get("aria-hidden") == "true"
+            above = document.parent[above]
+        if of_role and index in document.shown and not hidden:
+            ours[document.node[index]] = (of_role, name(document, index, of_role))
+    live = {node for node, (of_role, _) in ours.items() if of_role in {"alert", "status"}}
+    assert {k: v for k, v in ours.items() if k not in live} == {k: v for k, v in theirs.items() if k not in live}
+    # A live region's name is its text: that is what appears when it appears.
+    assert sorted(ours[node] for node in live) == [("alert", "Careful"), ("status", "42")]
+    assert {of_role for of_role, _ in ours.values()} >= FIELDS - {"switch", "file"}
