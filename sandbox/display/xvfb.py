@@ -19,6 +19,7 @@ import xcffib
 import xcffib.xproto
 from xcffib import ffi, lib
 
+from sandbox.isolation import clean_env
 from sandbox.screen import Size
 from sandbox.words import Gone, Unavailable
 
@@ -145,6 +146,7 @@ async def start_xvfb(directory: Path, size: Size, uid: int | None) -> Xvfb:
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments, pass_fds=(write_fd,), preexec_fn=become, start_new_session=True, cwd=directory,
+            env=clean_env(directory),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
     finally:

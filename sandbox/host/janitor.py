@@ -94,11 +94,14 @@ async def _end_processes(record: KeeperRecord) -> None:
 
 
 def _remove_display(record: KeeperRecord) -> None:
-    if record.display is None or record.xvfb is None:
+    if record.display is None or record.xvfb is None or record.xvfb.alive:
         return
     number = record.display[1:]
     lock = _X_LOCKS / f".X{number}-lock"
     with contextlib.suppress(OSError, ValueError):
-        if int(lock.read_text()) == record.xvfb.pid and not record.xvfb.alive:
-            lock.unlink()
-            (SOCKETS / f"X{number}").unlink()
+        if int(lock.read_text()) != record.xvfb.pid:
+            return  # another server has taken the number
+    # A server makes its lock before its socket, so a socket without a lock is nobody's.
+    for left in (lock, SOCKETS / f"X{number}"):
+        with contextlib.suppress(OSError):
+            left.unlink()

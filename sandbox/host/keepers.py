@@ -75,6 +75,11 @@ class Keepers:
         """Where a sandbox's directory lies."""
         return self._sandboxes / sandbox
 
+    @property
+    def all(self) -> tuple[SandboxId, ...]:
+        """The sandboxes this server holds."""
+        return tuple(self._kept)
+
     def link(self, sandbox: SandboxId) -> KeeperLink:
         """Return the live link of a sandbox. Raises `NotFound`."""
         if sandbox not in self._kept:

@@ -87,6 +87,11 @@ class KeeperLink:
         return link
 
     @property
+    def alive(self) -> bool:
+        """Whether the link still stands."""
+        return not self.closed.is_set()
+
+    @property
     def socket_path(self) -> Path:
         """Where the keeper listens. It may be too long for a socket address; `connect` knows how."""
         return self.directory / SOCKET

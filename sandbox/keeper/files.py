@@ -107,14 +107,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def socket_address(directory: Path) -> Iterator[str]:
-    """Yield an address of the directory's socket that fits a socket address, however long the directory's path is."""
-    path = directory / SOCKET
+def socket_address(directory: Path, name: str = SOCKET) -> Iterator[str]:
+    """Yield an address of a socket in the directory that fits a socket address, however long the directory's path is."""
+    path = directory / name
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         yield str(path)
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+        yield f"/proc/self/fd/{descriptor}/{name}"
     finally:
         os.close(descriptor)

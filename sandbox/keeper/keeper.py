@@ -37,6 +37,7 @@ _PING_S: Final = 10.0
 _PONG_S: Final = 30.0
 _MAKE_WAY_S: Final = 0.5
 _MOST_NOTES: Final = 20
+_BACKLOG: Final = 64
 _log = structlog.get_logger("keeper")
 
 
@@ -143,16 +144,19 @@ class Keeper:
 
     def _bind(self) -> socket.socket:
         plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        (self.config.directory / SOCKET).unlink(missing_ok=True)
+        # It gets its name when it listens: whoever sees it can connect.
+        new = f".{SOCKET}"
+        (self.config.directory / new).unlink(missing_ok=True)
         # The directory may be open to the sandbox's own user; the socket never is.
         before = os.umask(0o177)
         try:
-            with socket_address(self.config.directory) as address:
+            with socket_address(self.config.directory, new) as address:
                 plug.bind(address)
         finally:
             os.umask(before)
-        plug.listen(64)
+        plug.listen(_BACKLOG)
         plug.setblocking(False)
+        (self.config.directory / new).replace(self.config.directory / SOCKET)
         return plug
 
     async def _start(self) -> None:
@@ -171,7 +175,7 @@ class Keeper:
             self._ready.set()
             return
         self._control = Control(self.fence, assembly.pages, assembly.screen, assembly.state, assembly.gate, self._note)
-        self._news.follow(assembly, self.fence, self._note)
+        self._news.follow(assembly, self._note)
         self._ready.set()
         _log.info("up", sandbox=self.config.sandbox, browser=assembly.product, isolation=assembly.isolation.level)
         if self.config.url:
@@ -232,25 +236,30 @@ class Keeper:
             await peer.run()
         finally:
             pinging.cancel()
-            if self._current is not None and self._current[0] is peer:
-                self._current = self.link._peer = None  # noqa: SLF001
-                self._on_server_lost()
+            self._on_server_lost(peer)
 
     async def _make_way(self) -> None:
         """Let a new server in only where the old one is gone. Raises `Conflict` otherwise."""
         if self._current is None:
             return
         peer, connection = self._current
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(peer.closed.wait(), _MAKE_WAY_S)
-            return
-        holder = _process_behind(connection)
-        if holder is not None and Process.of(holder) is not None:
-            raise Conflict(f"another server (process {holder}) holds this sandbox; stop it first", pid=holder)
-        connection.transport.abort()
-        await peer.closed.wait()
+        except TimeoutError:
+            holder = _process_behind(connection)
+            if holder is not None and Process.of(holder) is not None:
+                message = f"another server (process {holder}) holds this sandbox; stop it first"
+                raise Conflict(message, pid=holder) from None
+            connection.transport.abort()
+            await peer.closed.wait()
+        # Before the next one is greeted: what the old one had pushed must not outlive it.
+        self._on_server_lost(peer)
 
-    def _on_server_lost(self) -> None:
+    def _on_server_lost(self, peer: Peer) -> None:
+        """Let nobody act until the next server pushes. Does nothing for a server that is lost already."""
+        if self._current is None or self._current[0] is not peer:
+            return
+        self._current = self.link._peer = None  # noqa: SLF001 - the link is this keeper's own
         _log.warning("server lost", sandbox=self.config.sandbox)
         if self._control is not None:
             self._control.sever()

@@ -1,4 +1,4 @@
-"""What a keeper tells its server unasked: tabs, prompts, downloads, the agent's clients, the operator's activity."""
+"""What a keeper tells its server unasked: tabs, prompts, downloads, the agent's clients."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from sandbox.downloads import Download
-from sandbox.fence import Fence
 from sandbox.keeper.assembly import Assembly
 from sandbox.screen import Cursor, Prompt, Rect, Tab
-from sandbox.words import Epoch, Holder, Side
+from sandbox.words import Epoch, Holder
 
 _SETTLE_S: Final = 0.05
 _TICK_S: Final = 1.0
@@ -30,17 +29,16 @@ class News:
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
         self._assembly: Assembly | None = None
-        self._fence: Fence | None = None
         self._note: Callable[[str], None] = lambda _note: None
         self._ends: list[Callable[[], object]] = []
         self._tabs_later: asyncio.TimerHandle | None = None
         self._told_agent: tuple[int, int] = (0, 0)
         self._told_tabs: list[dict[str, Any]] = []
 
-    def follow(self, assembly: Assembly, fence: Fence, note: Callable[[str], None]) -> None:
+    def follow(self, assembly: Assembly, note: Callable[[str], None]) -> None:
         """Begin. `note` hears what a person should be told about the sandbox."""
-        self._assembly, self._fence, self._note = assembly, fence, note
-        ticker = asyncio.create_task(self._tick(fence))
+        self._assembly, self._note = assembly, note
+        ticker = asyncio.create_task(self._tick())
         self._ends = [
             assembly.pages.on_change(self._on_tabs),
             assembly.pages.on_crash(self._on_crash),
@@ -94,15 +92,10 @@ class News:
     def _on_crash(self, tab: Tab) -> None:
         self._note(f"the page {tab.url} crashed; reload the tab to go on")
 
-    async def _tick(self, fence: Fence) -> None:
-        passed = fence.statistics().passed
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             self._tell_agent()
-            now = fence.statistics()
-            if now.passed != passed and now.holder.side is Side.OPERATOR:
-                self._outlet.emit("activity", {"operator": now.holder.operator})
-            passed = now.passed
 
     # `sandbox.screen.ScreenListener`: of all that viewers hear, the server is told what kinds of prompts are open.
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from sandbox.authority import Action, Answer, HandoffAsk, Verdict
 from sandbox.keeper import Keeper, KeeperConfig, ServerLink, configure_log, log_uncaught
 from sandbox.words import NOBODY, Epoch, Holder, Side
@@ -50,4 +52,5 @@ async def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    # The real keeper runs on uvloop, whose subprocesses and pipes are its own.
+    uvloop.run(main(Path(sys.argv[1])))
