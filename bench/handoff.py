@@ -1,9 +1,9 @@
 """What a handoff costs in time, from the agent's and the operator's chairs: `make bench-handoff`.
 
 A real server, a sandbox, an agent (Playwright through the gate) and an operator's Chromium with the console open, on
-one machine and one clock. Each round: the agent calls `request_handoff()`; the queue page shows it (seen by an observer in that page); the
-operator presses Take control and keeps clicking into the picture until the remote page has counted a click; presses Done;
-the agent's call returns and its next command is answered.
+one machine and one clock. Each round: the agent calls `request_handoff()`; the queue page shows it (seen by an observer
+in that page); the operator presses Take control and keeps clicking into the picture until the remote page has counted
+a click; presses Done; the agent's call returns and its next command is answered.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ QUIET = [
 ]
 OBSERVE = """wanted => new Promise(done => {
   const watch = new MutationObserver(() => {
-    if (document.body.innerText.includes(wanted)) { watch.disconnect(); done(performance.timeOrigin + performance.now()); }
+    if (!document.body.innerText.includes(wanted)) return;
+    watch.disconnect();
+    done(performance.timeOrigin + performance.now());
   });
   watch.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 })"""
@@ -154,10 +156,9 @@ async def main(rounds: int) -> int:
     print(f"{rounds} handoffs on an otherwise idle machine, one clock, milliseconds:")
     figures = []
     for name, column in zip(names, zip(*samples, strict=True), strict=True):
-        print(
-            f"  {name:22} p50 {percentile(column, 0.5):7.1f}   p95 {percentile(column, 0.95):7.1f}   max {max(column):7.1f}"
-        )
-        figures.append(Figure(f"{name}_p95", percentile(column, 0.95), "ms", len(column)))
+        p50, p95 = percentile(column, 0.5), percentile(column, 0.95)
+        print(f"  {name:22} p50 {p50:7.1f}   p95 {p95:7.1f}   max {max(column):7.1f}")
+        figures.append(Figure(f"{name}_p95", p95, "ms", len(column)))
     return judge("handoff", figures)
 
 

@@ -7,21 +7,20 @@ prints a token starts without Chromium.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
+    from agent_bridge.access.service import Access
     from sandbox.words import OperatorId
     from streaming.hub import StreamHub
-
-
-# --------------------------------------------------------------------------------------------------- the keeper
+    from web.services import Services
+    from web.settings import Settings
 
 
 def keep(directory: Path) -> None:
@@ -54,6 +53,93 @@ async def _keep(directory: Path) -> None:
         await hub.serve(socket, query)
 
     await keeper.serve({"/stream": stream})
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[Access]:
+    """Open the state directory's database, also beside a running server, for tokens and links. Raises `StoreDown`."""
+    from agent_bridge.store.database import Database
+    from sandbox.words import SystemClock
+    from web.services import access_of
+
+    database = await Database.open(settings.state_dir)
+    try:
+        yield access_of(settings, SystemClock(), database)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Services]:
+    """Bring a whole server up, but for its port, and down again.
+
+    Sandboxes that are open at the end stay for the next server; close them before, with `services.sandboxes.close_all`,
+    where they should not. Raises `StateInUse` while another server works on the state directory.
+    """
+    from agent_bridge.store.database import Database
+    from agent_bridge.store.lock import StateLock
+    from sandbox.host import Keepers
+    from sandbox.words import SystemClock
+    from web.services import compose
+
+    lock = StateLock(settings.state_dir)
+    lock.acquire()
+    try:
+        database = await Database.open(settings.state_dir)
+        try:
+            keepers = Keepers(
+                settings.state_dir, [sys.executable, "-m", "web.runtime", "keeper"],
+                adoption_s=settings.adoption_s, launch_s=settings.launch_s,
+            )  # fmt: skip
+            services = compose(settings, SystemClock(), database, keepers)
+            await services.start()
+            try:
+                yield services
+            finally:
+                await services.stop()
+        finally:
+            await database.close()
+    finally:
+        lock.release()
+
+
+async def create_token(settings: Settings, role: str, name: str, days: float | None) -> str:
+    """Make a token and return it. Raises `BadRequest` for an unknown role."""
+    from agent_bridge.words import Role
+    from sandbox.words import BadRequest
+
+    if role not in set(Role):
+        raise BadRequest(f"there is no role {role}; the roles are {', '.join(Role)}", field="role")
+    async with stored(settings) as access:
+        expires_s = None if days is None else days * 86400
+        return (await access.create_token(name or role, Role(role), expires_s=expires_s))[1]
+
+
+async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
+    """Return every token without its secret, oldest first."""
+    async with stored(settings) as access:
+        return [
+            {
+                "id": t.id,
+                "name": t.name,
+                "role": t.role.value,
+                "expires_at": t.expires_at,
+                "revoked": t.revoked_at is not None,
+            }
+            for t in await access.tokens()
+        ]
+
+
+async def revoke_token(settings: Settings, token: str) -> None:
+    """Make a token useless. Raises `NotFound`."""
+    async with stored(settings) as access:
+        await access.revoke_token(token)
+
+
+async def make_link(settings: Settings, name: str) -> str:
+    """Make a one-use link that signs an operator in; returns its URL."""
+    async with stored(settings) as access:
+        return (await access.create_link(name=name))[1]
 
 
 if __name__ == "__main__":

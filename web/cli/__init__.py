@@ -81,12 +81,12 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server: the API for agents and the console for operators."""
-    from web import runtime
+    from web import serve as serving
 
     settings = _settings(
         host=host, port=port, state_dir=state_dir, tls_cert=tls_cert, tls_key=tls_key, public_url=public_url
     )
-    _run(runtime.serve(settings, open_url=open_url, link_file=link_file))
+    _run(serving.serve(settings, open_url, link_file))
 
 
 @app.command()

@@ -1,0 +1,148 @@
+"""`baton serve`: the composed services behind a port, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import structlog
+import uvicorn
+
+from sandbox.words import SandboxId, Unavailable
+from web import logs, runtime
+from web.app import create_app, server_options
+from web.services import Services
+from web.settings import Settings
+
+log = structlog.get_logger("baton")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with the signals left to whoever composes."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none."""
+        yield
+
+
+@dataclass(slots=True)
+class Running:
+    """A server that answers on its port; `stopped` is set when it has ended or should."""
+
+    services: Services
+    stopped: asyncio.Event
+    keep_sandboxes: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where people and agents reach it."""
+        return self.services.settings.base_url()
+
+    async def link(self, *, sandbox: SandboxId | None = None, take: bool = False) -> str:
+        """Make a one-use link into the console."""
+        return (await self.services.access.create_link(name="You", sandbox=sandbox, take=take))[1]
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Answer on the port while the block runs. SIGINT ends it and its sandboxes; SIGTERM leaves them to be adopted."""
+    logs.setup(settings.log_level, settings.log_format)
+    plug = _listen(settings)
+    settings = settings.model_copy(update={"port": plug.getsockname()[1]})
+    if not settings.loopback:
+        log.warning(
+            "listening beyond this machine: only tokens and sign-ins stand between the network and the sandboxes",
+            host=settings.host, encrypted=settings.tls,
+            remedy="" if settings.tls else "give --tls-cert and --tls-key, or anyone on the way can read along",
+        )  # fmt: skip
+    async with runtime.serving(settings) as services:
+        server = _Server(uvicorn.Config(create_app(services), **server_options(settings)))
+        state = Running(services, asyncio.Event())
+        loop = asyncio.get_running_loop()
+
+        def end(keep_sandboxes: bool) -> None:
+            state.keep_sandboxes = keep_sandboxes
+            state.stopped.set()
+
+        loop.add_signal_handler(signal.SIGINT, end, False)
+        loop.add_signal_handler(signal.SIGTERM, end, True)
+        task = asyncio.create_task(server.serve(sockets=[plug]))
+        task.add_done_callback(lambda _task: state.stopped.set())
+        try:
+            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.005)
+            yield state
+        finally:
+            if not state.keep_sandboxes:
+                await services.sandboxes.close_all("the server was stopped")
+            server.should_exit = True
+            await task
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bind before anything else starts, so that a taken port costs nothing. Raises `Unavailable`."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    plug = socket.socket(family, socket.SOCK_STREAM)
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        plug.bind((settings.host, settings.port))
+    except OSError as error:
+        plug.close()
+        why = error.strerror or "it cannot be bound"
+        raise Unavailable(f"cannot listen on {settings.host}:{settings.port}: {why}; choose another --port") from error
+    return plug
+
+
+async def serve(settings: Settings, open_url: str | None, link_file: Path | None) -> None:
+    """Run until a signal. With `open_url` also open a sandbox there; its link takes control of it."""
+    async with running(settings) as server:
+        if open_url is None:
+            link = await server.link()
+        else:
+            with local_page(open_url) as url:
+                sandbox = await server.services.sandboxes.open(url=url)
+                link = await server.link(sandbox=SandboxId(sandbox["id"]), take=True)
+                await _ready(server, link, link_file)
+                await server.stopped.wait()
+                return
+        await _ready(server, link, link_file)
+        await server.stopped.wait()
+
+
+async def _ready(server: Running, link: str, link_file: Path | None) -> None:
+    if link_file is not None:
+        unfinished = link_file.with_name(link_file.name + ".part")
+        unfinished.write_text(link)
+        unfinished.replace(link_file)
+    print(f"Baton is running at {server.url}\nOpen the console, once, with: {link}", flush=True)  # noqa: T201 - what `baton serve` is asked for
+
+
+@contextmanager
+def local_page(url: str) -> Generator[str]:
+    """Yield an address a sandbox can open: `url` itself, or a loopback server's for a local file and its neighbours."""
+    path = Path(url)
+    if "://" in url or not path.is_file():
+        yield url
+        return
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(path.resolve().parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{quote(path.name)}"
+        finally:
+            server.shutdown()
