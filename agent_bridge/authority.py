@@ -52,7 +52,7 @@ class ControlAuthority:
         """Ask for a human; see `sandbox.authority.Authority.ask_handoff`."""
         return await self._link.request(
             "handoff.ask",
-            {"target": ask.target, "url": ask.url, "title": ask.title, "params": ask.params},
+            {"client": ask.client, "target": ask.target, "url": ask.url, "title": ask.title, "params": ask.params},
         )
 
     async def get_handoff(self, handoff: str) -> dict[str, Any]:

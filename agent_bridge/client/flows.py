@@ -1,0 +1,116 @@
+"""What the client does, without I/O: flows that yield calls and pauses and are sent replies.
+
+The same flow is driven by blocking and by asyncio code (`clients`), so that both survive a lost server alike.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent_bridge.client.errors import ServerUnreachable, error_of
+
+POLL_S: Final = 25.0
+GRACE_S: Final = 120.0
+"""How long a server may be away, at least, before a wait is given up: time for a restart."""
+PAUSES_S: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+FINAL: Final = frozenset({"resolved", "failed", "declined", "expired", "cancelled"})
+PASSING: Final = frozenset({502, 503, 504})
+"""Statuses that a restarting server, or a proxy before it, answers with."""
+
+type Json = Mapping[str, Any]
+type Flow[T] = Generator[Call | Pause, Reply | Lost | None, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request; answered by a `Reply`, or `Lost` when none came."""
+
+    method: str
+    path: str
+    body: Json | None = None
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before the next step."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server answered."""
+
+    status: int
+    body: Any = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer: refused, cut off or timed out."""
+
+    why: str
+
+
+def once(call: Call) -> Flow[Any]:
+    """Make one call and return its body. Raises what the answer stands for."""
+    reply = yield call
+    if not isinstance(reply, Reply):
+        why = reply.why if reply is not None else "no answer"
+        raise ServerUnreachable(f"the Baton server does not answer ({why}); is it running, and is BATON_URL right?")
+    if reply.status >= 400:  # noqa: PLR2004 - HTTP
+        raise error_of(reply.status, reply.body, call.path)
+    return reply.body
+
+
+def insist(call: Call, give_up: Callable[[], bool], handoff: str | None = None) -> Flow[Any]:
+    """Make a call that may be repeated until it is answered. Raises `ServerUnreachable` once `give_up()`."""
+    tries = 0
+    while True:
+        reply = yield call
+        if isinstance(reply, Reply) and reply.status not in PASSING and reply.status != 429:  # noqa: PLR2004 - HTTP
+            if reply.status >= 400:  # noqa: PLR2004 - HTTP
+                raise error_of(reply.status, reply.body, call.path)
+            return reply.body
+        why = reply.why if isinstance(reply, Lost) else f"status {reply.status}" if reply is not None else "no answer"
+        if give_up():
+            go_on = f"; reattach({handoff!r}) goes on waiting" if handoff else ""
+            raise ServerUnreachable(
+                f"the Baton server could not be reached until the deadline ({why}){go_on}", handoff=handoff
+            )
+        pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+        if isinstance(reply, Reply) and reply.retry_after_s is not None:
+            pause = max(pause, min(reply.retry_after_s, 60.0))
+        yield Pause(pause)
+        tries += 1
+
+
+def ask(sandbox: str, body: Json, timeout_s: float, clock: Callable[[], float], grace_s: float = GRACE_S) -> Flow[Json]:
+    """Ask for a human and wait for the outcome; returns the final handoff.
+
+    The request carries an idempotency key, so that repeating it after a lost answer makes no second handoff.
+    """
+    keyed = {**body, "timeout_s": timeout_s}
+    keyed["idempotency_key"] = keyed.get("idempotency_key") or f"auto-{uuid.uuid4().hex}"
+    until = clock() + timeout_s + grace_s
+    handoff = yield from insist(Call("POST", f"/sandboxes/{sandbox}/handoffs", keyed), lambda: clock() > until)
+    return (yield from wait(handoff, until, clock, grace_s))
+
+
+def wait(handoff: Json, until: float, clock: Callable[[], float], grace_s: float = GRACE_S) -> Flow[Json]:
+    """Wait until a handoff is final and return it.
+
+    While the server answers it is waited for as long as it takes: the server ends it at its deadline, or later while
+    a human holds control. Without an answer it is given up at `until`, but never before `grace_s` of silence.
+    """
+    name = str(handoff["id"])
+    call = Call("GET", f"/handoffs/{name}?wait_s={POLL_S:g}", timeout_s=POLL_S + 15)
+    while handoff["state"] not in FINAL:
+        heard = clock()
+        handoff = yield from insist(call, lambda heard=heard: clock() > max(until, heard + POLL_S + grace_s), name)  # type: ignore[misc] # the default binds
+    return handoff
