@@ -77,7 +77,8 @@ class Capture:
             if raw is None:
                 reader.left_out["frames"] = reader.left_out.get("frames", 0) + 1
                 continue
-            first = reader.read(session, raw, names)
+            # In a thread, so that the stream goes on while a large page is read.
+            first = await asyncio.to_thread(reader.read, session, raw, names)
             document = first if session == page.session else document
         if frames_left:
             reader.left_out["frames"] = reader.left_out.get("frames", 0) + frames_left
