@@ -16,6 +16,8 @@ from streaming.pacing import Settling
 from streaming.protocol import Pictures
 
 _KEY_SPACING_S: Final = 0.1
+_JPEG_SPACING_S: Final = 0.08
+"""A JPEG costs several times an H.264 picture, and the encoder thread is everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Rendition:
         self._dirty: Rows | None = (0, size.height)
         self._settling = Settling()
         self._key_wanted = True
-        self._last_key = float("-inf")
+        self._last_key = self._last = float("-inf")
+        self._spacing = _JPEG_SPACING_S if variant.kind is Pictures.JPEG else 0.0
         self._covered: Picture | None = None
         self._times: deque[float] = deque(maxlen=60)
         self.frames = 0
@@ -88,7 +91,7 @@ class Rendition:
         if not self.open:
             return None
         if self._dirty is not None or not self._settling.resting:
-            return 0.0
+            return max(0.0, self._last + self._spacing - now)
         return self._key_delay(now) if self._key_wanted else None
 
     def _key_delay(self, now: float) -> float:
@@ -98,6 +101,7 @@ class Rendition:
         """Take what is to be encoded now; the caller encodes it without the lock and then calls `done`."""
         key = self._key_wanted and self._key_delay(now) == 0.0
         rows, self._dirty = self._dirty, None
+        self._last = now
         if key:
             self._key_wanted = False
             self._last_key = now

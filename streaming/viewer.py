@@ -173,7 +173,8 @@ class Viewer:
     async def close(self, kind: Kind, reason: str) -> None:
         """Close the socket with the code of `kind`."""
         with contextlib.suppress(ConnectionClosed, TimeoutError):
-            await self._socket.close(CODES[kind].ws, reason[:100])
+            # a close frame has room for 123 bytes (RFC 6455, 5.5)
+            await self._socket.close(CODES[kind].ws, reason.encode()[:120].decode(errors="ignore"))
 
     def statistics(self) -> ViewerStatistics:
         """Return a frozen copy of the counters."""

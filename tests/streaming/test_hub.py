@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from sandbox.screen import Cursor, PointerMove, Prompt, PromptKind, Rect, ReleaseAll, Size, Tab
@@ -210,6 +212,21 @@ async def test_each_kind_of_viewer_gets_what_it_can_show(painted: PaintedScreen,
             assert images.pictures[0].data.startswith(b"\xff\xd8")
             assert stage.hub.statistics().renditions == 3
         await until(lambda: stage.hub.statistics().renditions == 1)
+
+
+async def test_images_do_not_take_the_encoder_from_the_others(painted: PaintedScreen, stage: Stage) -> None:
+    """A viewer of single images gets a few a second, also the last one, while the others get every picture."""
+    async with stage.viewer() as full, stage.viewer("op_old", ("jpeg",)) as images:
+        await until(lambda: full.pictures and images.pictures)
+        for step in range(40):
+            painted.paint(SPOT, (step * 6, 0, 0))
+            await asyncio.sleep(0.02)
+        await stage.rest()
+
+        assert len(images.pictures) < 16
+        assert len(full.pictures) > len(images.pictures)
+        last = np.asarray(Image.open(io.BytesIO(images.pictures[-1].data))).astype(int)
+        assert np.abs(last[SPOT.y + 15, SPOT.x + 20] - (234, 0, 0)).max() <= 6
 
 
 async def test_a_key_frame_is_given_on_request(painted: PaintedScreen, stage: Stage) -> None:
