@@ -50,9 +50,9 @@ class ControlLink:
 
     async def control_push(
         self, *, epoch: Epoch, holder: Holder, since: float, secret: bool, handoff: HandoffId | None
-    ) -> None:
+    ) -> list[str]:
         """See `SandboxLink`."""
-        await self.keeper.push_control(epoch, holder, since, secret=secret, handoff=handoff)
+        return await self.keeper.push_control(epoch, holder, since, secret=secret, handoff=handoff)
 
     async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
         """See `SandboxLink`."""

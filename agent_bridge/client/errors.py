@@ -11,6 +11,7 @@ BatonClientError
 ├── HandoffNotFound     there is no such handoff (of this token's)
 ├── HandoffOpen         another handoff is open in this sandbox; `reattach(error.handoff)` waits for that one
 ├── HandoffEnded        the handoff ended before
+├── NotPossibleNow      the state does not allow it now; the message says who has control
 ├── InvalidRequest      what was sent cannot be read
 │   └── InvalidCondition    the completion condition cannot be read
 ├── TooLarge            instructions or condition are too long
@@ -77,6 +78,10 @@ class HandoffEnded(BatonClientError):
     """The handoff ended before."""
 
 
+class NotPossibleNow(BatonClientError):
+    """The state does not allow it now."""
+
+
 class InvalidRequest(BatonClientError):
     """What was sent cannot be read."""
 
@@ -97,7 +102,7 @@ _BY_NAME: Final[dict[str, type[BatonClientError]]] = {
     "HandoffOpen": HandoffOpen, "HandoffEnded": HandoffEnded, "InvalidCondition": InvalidCondition,
 }  # fmt: skip
 _BY_STATUS: Final[dict[int, type[BatonClientError]]] = {
-    401: NotAuthorized, 403: NotAuthorized, 409: InvalidRequest, 410: SandboxGone, 413: TooLarge, 422: InvalidRequest,
+    401: NotAuthorized, 403: NotAuthorized, 409: NotPossibleNow, 410: SandboxGone, 413: TooLarge, 422: InvalidRequest,
     429: TooMany,
 }  # fmt: skip
 

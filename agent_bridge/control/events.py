@@ -126,6 +126,14 @@ class GateOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentCode:
+    """The keeper found code that the agent had left in `tabs`, when it was told of a new holder."""
+
+    epoch: Epoch
+    tabs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BrowserDied:
     """Browser or keeper ended by itself."""
 
@@ -146,12 +154,12 @@ class ServerRestarted:
 
 type Event = (
     Ask | TakeOver | GateClosed | Claim | Heartbeat | HeartbeatLost | Done | ConditionsChecked | Failed | Declined
-    | Release | Expire | Cancel | Diffed | GateOpened | BrowserDied | Close | ServerRestarted
+    | Release | Expire | Cancel | Diffed | GateOpened | AgentCode | BrowserDied | Close | ServerRestarted
 )  # fmt: skip
 
 EVENTS = (
     Ask, TakeOver, GateClosed, Claim, Heartbeat, HeartbeatLost, Done, ConditionsChecked, Failed, Declined, Release,
-    Expire, Cancel, Diffed, GateOpened, BrowserDied, Close, ServerRestarted,
+    Expire, Cancel, Diffed, GateOpened, AgentCode, BrowserDied, Close, ServerRestarted,
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from agent_bridge.control import rules
 from agent_bridge.control.events import (
+    AgentCode,
     Ask,
     BrowserDied,
     Cancel,
@@ -81,6 +82,7 @@ TABLE: Final[MappingProxyType[tuple[Phase, type[Event]], Rule]] = MappingProxyTy
         (_P.WAITING, ServerRestarted): Rule(rules.keep, (_P.WAITING,)),
         (_P.HELD, Claim): Rule(rules.claim_again, (_P.HELD,)),
         (_P.HELD, Heartbeat): Rule(rules.heartbeat, (_P.HELD,)),
+        (_P.HELD, AgentCode): Rule(rules.agent_code, (_P.HELD,)),
         (_P.HELD, HeartbeatLost): Rule(rules.park, (_P.PARKED,)),
         (_P.HELD, Done): Rule(rules.done, (_P.HELD, _P.RETURNING)),
         (_P.HELD, ConditionsChecked): Rule(rules.checked, (_P.RETURNING,)),

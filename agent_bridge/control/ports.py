@@ -55,8 +55,8 @@ class SandboxLink(Protocol):
 
     async def control_push(
         self, *, epoch: Epoch, holder: Holder, since: float, secret: bool, handoff: HandoffId | None
-    ) -> None:
-        """Tell who holds control while the gate stays shut."""
+    ) -> list[str]:
+        """Tell who holds control while the gate stays shut; returns the tabs in which the agent has left code."""
         ...
 
     async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from agent_bridge.control.errors import (
     TakenByAnother,
 )
 from agent_bridge.control.events import (
+    AgentCode,
     Ask,
     BrowserDied,
     Cancel,
@@ -205,6 +207,13 @@ def claim_again(control: Control, event: Claim, now: float, settings: ControlSet
     return Step(_renewed(control, lease, now, settings), (push(control),), durable=False)
 
 
+def agent_code(control: Control, event: AgentCode, _now: float, _settings: ControlSettings) -> Step:
+    """Operator and result will say that code of the agent is in these tabs."""
+    handoff = open_handoff(control)
+    tabs = tuple(dict.fromkeys((*handoff.agent_code, *event.tabs)))
+    return Step(replace(control, handoff=replace(handoff, agent_code=tabs)), durable=tabs != handoff.agent_code)
+
+
 def heartbeat(control: Control, event: Heartbeat, now: float, settings: ControlSettings) -> Step:
     """The lease lives on. Not stored: a restart parks every lease."""
     return Step(_renewed(control, vouch(control, event), now, settings), durable=False)
@@ -348,26 +357,28 @@ def diffed(control: Control, event: Diffed, now: float, _settings: ControlSettin
 def gate_opened(control: Control, event: GateOpened, now: float, _settings: ControlSettings) -> Step:
     """The agent is back: the handoff is final. The only way to resume."""
     notes = [note for note in event.notes if note]
-    final = finish(open_handoff(control), now, exposure="; ".join(notes) or None)
+    final = finish(open_handoff(control), now, notes)
     returned = entry("control/returned", control, now, epoch=control.epoch, notes=notes)
     after = replace(control, phase=Phase.AGENT, handoff=None)
     return Step(after, (Complete(final),), (returned, ended(control, final, now)), final)
 
 
-def finish(handoff: Handoff, now: float, exposure: str | None = None) -> Handoff:
+def finish(handoff: Handoff, now: float, notes: Sequence[str] = ()) -> Handoff:
     """Return a handoff made final, its result assembled."""
     end = handoff.ending or Ending(Outcome.FAILED, "it ended without a word")
     over = replace(handoff, state=HandoffState(end.outcome.value), ended_at=now, lease=None)
-    return replace(over, result=_result(over, end, now, exposure))
+    return replace(over, result=_result(over, end, now, notes))
 
 
-def _result(handoff: Handoff, end: Ending, now: float, exposure: str | None) -> Json:
+def _result(handoff: Handoff, end: Ending, now: float, notes: Sequence[str]) -> Json:
     seen = handoff.result or {}
+    driven = max(0.0, now - handoff.claimed_at) if handoff.claimed_at is not None else 0.0
     return {
         "handoff": handoff.id, "outcome": end.outcome.value, "note": end.note, "operator": end.operator,
-        "duration_s": round(max(0.0, now - handoff.created_at), 3), "waited_s": handoff.waited_s(now),
+        "duration_s": round(driven, 3), "waited_s": handoff.waited_s(now),
         "verification": end.verification.to_wire(), "diff": seen.get("diff", {}), "text": seen.get("text", ""),
-        "unknown": list(handoff.unknown), "exposure": exposure, "images": seen.get("images", []),
+        "unknown": list(handoff.unknown), "exposure": handoff.exposure, "notes": list(notes),
+        "images": seen.get("images", []),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 
 from agent_bridge.control.events import (
+    AgentCode,
     BrowserDied,
     CloseGate,
     Complete,
@@ -97,9 +98,11 @@ class Runner:
             case PushControl(epoch, holder, since, handoff):
                 secret = handoff is not None and handoff.secret
                 async with asyncio.timeout(self.settings.keeper_s):
-                    await link.control_push(
+                    tabs = await link.control_push(
                         epoch=epoch, holder=holder, since=since, secret=secret, handoff=handoff.id if handoff else None
                     )
+                if tabs and room.control.phase is Phase.HELD and room.control.epoch == epoch:
+                    await self.apply(room, AgentCode(epoch, tuple(tabs)))
                 room.acknowledged = max(room.acknowledged, epoch)
                 room.changed()
             case Diff(handoff):

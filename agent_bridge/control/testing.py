@@ -48,6 +48,7 @@ class FakeLink:
     unknown: list[dict[str, Any]] = field(default_factory=list)
     check_answer: dict[str, Any] = field(default_factory=lambda: {"met": True, "parts": []})
     notes: list[str] = field(default_factory=list)
+    agent_code: list[str] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)
     completed: list[tuple[HandoffId, dict[str, Any]]] = field(default_factory=list)
     gone: str | None = None
@@ -83,12 +84,13 @@ class FakeLink:
         since: float,
         secret: bool,
         handoff: HandoffId | None,  # noqa: ARG002 - a fake
-    ) -> None:
+    ) -> list[str]:
         """Change the holder; refuses while the gate is open."""
         await self._called("control_push", (epoch, holder, secret))
         if self.gate_is_open or holder.side is Side.AGENT:
             raise AssertionError("control.push is for a shut gate")
         self.fence.push(holder, epoch, since)
+        return list(self.agent_code) if holder.side is Side.OPERATOR else []
 
     async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
         """Open the gate; once per epoch, however often it is called."""

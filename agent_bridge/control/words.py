@@ -136,7 +136,8 @@ class Ending:
 class Handoff:
     """One request for a human, from asking to its outcome.
 
-    `leases` are all leases there were, newest last; `late` is what operators said after the end. `url` and `site`
+    `leases` are all leases there were, newest last; `late` is what operators said after the end. `agent_code` are
+    the tabs in which the agent had left code when an operator got control. `url` and `site`
     carry neither query nor fragment. `result` is the wire form, complete once `state` is final.
     """
 
@@ -163,11 +164,19 @@ class Handoff:
     ending: Ending | None = None
     result: Json | None = None
     late: tuple[Json, ...] = ()
+    agent_code: tuple[str, ...] = ()
 
     @property
     def secret(self) -> bool:
         """Whether all text an operator types in it is secret."""
         return self.kind in SECRET_BLOCKERS
+
+    @property
+    def exposure(self) -> str | None:
+        """What operator and agent are told where code of the agent may have seen what was typed."""
+        if not (self.secret and self.agent_code):
+            return None
+        return f"exposure possible: the agent had left code in {len(self.agent_code)} tab(s) before the human typed"
 
     def waited_s(self, now: float) -> float:
         """How long it waited, or has waited so far, for the first operator."""
@@ -182,6 +191,7 @@ class Handoff:
             "title": self.title, "asked_by": self.asked_by.value, "created_at": self.created_at,
             "deadline_at": self.deadline_at, "waited_s": self.waited_s(now),
             "lease": self.lease.to_wire() if self.lease else None,
+            "agent_code": list(self.agent_code), "exposure": self.exposure,
             "result": self.result if self.state.final else None, "late": list(self.late),
         }  # fmt: skip
 

@@ -18,7 +18,7 @@ def handoff_to_json(handoff: Handoff) -> Json:
         "leases": [lease.to_wire() for lease in handoff.leases], "unknown": list(handoff.unknown),
         "claimed_at": handoff.claimed_at, "ended_at": handoff.ended_at,
         "ending": handoff.ending.to_wire() if handoff.ending else None, "result": handoff.result,
-        "late": list(handoff.late),
+        "late": list(handoff.late), "agent_code": list(handoff.agent_code),
     }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def handoff_from_json(data: Json) -> Handoff:
         leases=tuple(Lease.from_wire(lease) for lease in data.get("leases", ())),
         unknown=tuple(data.get("unknown", ())), claimed_at=data.get("claimed_at"), ended_at=data.get("ended_at"),
         ending=Ending.from_wire(data["ending"]) if data.get("ending") else None, result=data.get("result"),
-        late=tuple(data.get("late", ())),
+        late=tuple(data.get("late", ())), agent_code=tuple(data.get("agent_code", ())),
     )  # fmt: skip
 
 
