@@ -52,6 +52,7 @@ class Guard:
         self._pages, self._worlds, self._clock, self._set_masks = pages, worlds, clock, set_masks
         self._lease = False
         self._tainted = False
+        self._dirty = False  # whether the page script knows of secrets that only the operator's doing made such
         self._filled = False
         self._values: dict[str, str] = {}
         self._marked: set[tuple[str, int]] = set()
@@ -86,7 +87,7 @@ class Guard:
     def lease(self, on: bool) -> None:
         """A lease in which everything typed is secret begins or ends; what was typed stays secret until `blank`."""
         if on and not self._lease:
-            self._tainted = True
+            self._tainted = self._dirty = True
         self._lease = on
         self._nudge.set()
 
@@ -96,6 +97,7 @@ class Guard:
         if page is None:
             return False
         frames = await self._frames(page)
+        self._dirty = True
         found = await settled([self._worlds.run(frame, "entry", timeout=_DEADLINE_S) for frame in frames])
         self._nudge.set()
         return any(found)
@@ -138,6 +140,10 @@ class Guard:
 
     async def look(self, *, begin: bool = False) -> frozenset[str]:
         """Scan every page (see `cover`); what the active one shows becomes the masks. Returns the tabs that hang."""
+        if begin and not self._dirty:
+            self._worlds.renew()
+            self._watched.clear()
+            self._watch_all()
         pages, active = self._pages.all, self._pages.active
         covers = await asyncio.gather(*(self.cover(page, begin=begin) for page in pages))
         self._filled = any(cover.filled for cover in covers)
@@ -152,7 +158,7 @@ class Guard:
         A secret lease ends with it.
         """
         options = {"lease": self._tainted}
-        self._tainted = self._lease = False
+        self._tainted = self._lease = self._dirty = False
         counts = await asyncio.gather(*(self._blank(page, options) for page in self._pages.all))
         self._values.clear()
         self._nudge.set()
@@ -236,6 +242,8 @@ class Guard:
 
     def _watch_all(self) -> None:
         sessions = {session for page in self._pages.all for session in page.sessions}
+        for ended in self._watched - sessions:
+            self._worlds.forget(ended)
         self._watched &= sessions
         open_ones = {page.target for page in self._pages.all}
         self._locks = {target: lock for target, lock in self._locks.items() if target in open_ones}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -19,7 +20,6 @@ from sandbox.state.roles import TEXT_INPUTS
 from sandbox.state.secrecy import TELLING_AUTOCOMPLETE, TELLING_NAME
 from sandbox.words import BatonError, Gone
 
-WORLD: Final = "baton"
 BINDING: Final = "batonState"
 MAX_FRAMES: Final = 50
 UNANSWERED: Final = (BatonError, TimeoutError)
@@ -56,11 +56,20 @@ class Frame:
 
 
 class Worlds:
-    """Evaluates the page script's operations in the frames of a browser's pages."""
+    """Evaluates the page script's operations in the frames of a browser's pages.
+
+    A client that listens learns the world's name while it has control, and could plant code there; so the name is
+    random, and `renew` takes another one when control is taken away.
+    """
 
     def __init__(self, pages: Pages) -> None:
-        self._pages = pages
         self._connection = pages.connection
+        self._world = _new_name()
+        self._scripts: dict[str, str] = {}
+
+    def renew(self) -> None:
+        """Use a world that nobody has been in; the page script forgets everything. `watch` every session again."""
+        self._world = _new_name()
 
     async def frames(self, page: Page, timeout: float) -> tuple[list[Frame], int]:  # noqa: ASYNC109 - handed on
         """Return the frames of a page, parents first, and how many were left out. Raises as `Connection.call` does."""
@@ -86,7 +95,7 @@ class Worlds:
 
     async def context(self, frame: Frame, timeout: float) -> int:  # noqa: ASYNC109 - handed on
         """Return the execution context of Baton's world in a frame; the same one as long as the document lives."""
-        params = {"frameId": frame.id, "worldName": WORLD}
+        params = {"frameId": frame.id, "worldName": self._world}
         made = await self._connection.call("Page.createIsolatedWorld", params, frame.session, timeout)
         context: int = made["executionContextId"]
         return context
@@ -129,17 +138,26 @@ class Worlds:
 
     async def watch(self, session: str) -> None:
         """Have the page script run in every document of a session from its start, and report what is typed."""
-        params = {"source": SOURCE, "worldName": WORLD, "runImmediately": True}
+        old = self._scripts.pop(session, None)
+        params = {"source": SOURCE, "worldName": self._world, "runImmediately": True}
         with contextlib.suppress(*UNANSWERED):
-            await self._connection.call("Page.addScriptToEvaluateOnNewDocument", params, session)
+            added = await self._connection.call("Page.addScriptToEvaluateOnNewDocument", params, session)
+            self._scripts[session] = added["identifier"]
+            if old is not None:
+                params = {"identifier": old}
+                await self._connection.call("Page.removeScriptToEvaluateOnNewDocument", params, session)
         await self.hear(session)
+
+    def forget(self, session: str) -> None:
+        """A session has ended."""
+        self._scripts.pop(session, None)
 
     async def hear(self, session: str) -> None:
         """Let the page script reach us from the documents that are there now; to be repeated when there are new ones.
 
         Only `Runtime.enable` would extend a binding to new documents, and pages can tell that it is on.
         """
-        params = {"name": BINDING, "executionContextName": WORLD}
+        params = {"name": BINDING, "executionContextName": self._world}
         with contextlib.suppress(*UNANSWERED):
             await self._connection.call("Runtime.addBinding", params, session)
 
@@ -159,6 +177,10 @@ class Worlds:
             raise CdpError(f"the page script's {operation} failed")
         result: dict[str, Any] = answer["result"]
         return result
+
+
+def _new_name() -> str:
+    return f"w{secrets.token_hex(8)}"
 
 
 async def settled(work: Sequence[Awaitable[Any]]) -> list[Any]:

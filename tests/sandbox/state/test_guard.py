@@ -263,3 +263,29 @@ async def test_what_the_agent_types_after_the_return_is_its_own(tester: Any) -> 
     await tester.type("#user", "by")
     assert "secret" not in (await tester.room.diff("next"))["diff"]["fields"][0]
     assert await tester.room.blank_secrets() == 0
+
+
+async def test_code_that_a_client_planted_in_the_isolated_world_is_left_behind(tester: Any) -> None:
+    """A client that listened while it had control knows the world's name; the next handoff uses another."""
+    await tester.open(LOGIN)
+    await tester.room.mark("before")
+    heard = []
+    end = tester.pages.on_event(
+        lambda _p, _s, m, d: heard.append(d) if m == "Runtime.executionContextCreated" else None
+    )
+    await tester.call("Runtime.enable")
+    ours = [each["context"]["id"] for each in heard if each["context"]["auxData"]["type"] == "isolated"]
+    end()
+    await tester.call("Runtime.disable")
+    for context in ours:
+        forged = "globalThis.__baton = new Proxy({}, { get: () => () => { throw new Error('lie') } })"
+        await tester.call("Runtime.evaluate", {"expression": forged, "contextId": context})
+    assert ours
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    await tester.type("#user", SECRET)
+    await tester.room.mark("again")
+    answer = await tester.room.diff("h")
+    assert answer["diff"]["fields"][0]["change"] == "filled"
+    assert SECRET not in json.dumps(answer["diff"]) + answer["text"]
+    assert await tester.room.blank_secrets() == 1
