@@ -1,0 +1,89 @@
+// @ts-check
+/** The bar over the picture, the one primary action, and what lies over the picture when there is none. */
+
+import { byId, fill, h, icon } from './dom.js';
+import { timeOfDay } from './clock.js';
+import { short } from './words.js';
+
+/**
+ * @param {{view: string, mark: {who: string, icon: string, word: string}, control: any, known: import('./view.js').Known}} facts
+ */
+export function drawBar({ view, mark, control, known }) {
+  const { body } = document;
+  Object.assign(body.dataset, { view, holder: mark.who });
+  const holder = byId('holder');
+  holder.dataset.holder = mark.who;
+  const held = view === 'driving' || view === 'other';
+  fill(holder, icon(mark.icon), h('span.word', {}, mark.word), h('span.since.tabular', {}, held && control?.since ? `since ${timeOfDay(control.since)}` : ''));
+  const tab = known.tabs.find(one => one.active);
+  const handoff = control?.handoff;
+  const site = short(siteOf(tab?.url) || handoff?.site || '') || 'Live view';
+  byId('site').textContent = site;
+  byId('page-title').textContent = tab?.title || handoff?.title || '';
+  byId('screen').setAttribute('aria-label', `Live picture of ${site}`);
+  document.title = `${mark.word} · ${site} · Baton`;
+  const say = byId('announce');
+  if (say.textContent !== mark.word) say.textContent = mark.word;
+  for (const id of ['capture', 'thumb-keys']) {
+    byId(id).hidden = view !== 'driving';
+    byId(id).setAttribute('aria-pressed', String(known.capturing));
+  }
+}
+
+/** @param {string | undefined} url */
+function siteOf(url) {
+  try { return url ? new URL(url).origin.replace('null', '') : ''; } catch { return ''; }
+}
+
+/** @type {Record<string, string>} */
+const BUSY = { taking: 'Taking control…', done: 'Giving control back…', failed: 'Giving control back…', declined: 'Giving control back…', release: 'Giving control back…' };
+
+/**
+ * One primary action for each state.
+ * @param {{view: string, known: import('./view.js').Known, next: any}} facts
+ * @param {{take: () => void, done: () => void, retry: () => void}} acts
+ */
+export function drawAction({ view, known, next }, acts) {
+  const place = byId('actions');
+  const had = place.contains(document.activeElement);
+  const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h('button.button.primary', { type: 'button', id: 'primary', on: { click: act } }, label);
+  const waits = (/** @type {string} */ label) => h('button.button.primary', { type: 'button', disabled: true }, label);
+  /** @type {Record<string, () => Node>} */
+  const primary = {
+    watching: () => button('Take control', acts.take),
+    waiting: () => button('Take control', acts.take),
+    parked: () => button('Take control', acts.take),
+    driving: () => button('Done', acts.done),
+    closing: () => waits('Stopping the agent…'),
+    returning: () => waits('Giving control back…'),
+    finished: () => h('a.button.primary', { id: 'primary', href: next ? `/sandboxes/${next.sandbox}` : '/' }, next ? 'Next handoff' : 'Back to the queue'),
+    ended: () => h('a.button.primary', { id: 'primary', href: '/' }, 'Back to the queue'),
+  };
+  const changed = fill(place, known.busy ? waits(BUSY[known.busy]) : primary[view]?.());
+  if (changed && had) document.getElementById('primary')?.focus();
+  return changed;
+}
+
+/**
+ * Only where there is no live picture.
+ * @param {{view: string, known: import('./view.js').Known, ended: any}} facts
+ * @param {{retry: () => void}} acts
+ */
+export function drawVeil({ view, known, ended }, acts) {
+  const again = () => h('button.button.quiet', { type: 'button', on: { click: acts.retry } }, 'Try now');
+  /** @type {Record<string, () => (Node | null)[]>} */
+  const content = {
+    lost: () => [icon('offline', 'huge'), h('h2', {}, known.online ? 'Connection lost, trying again' : 'You are offline'), h('p', {}, 'The agent stays stopped. This is the last picture.'), again()],
+    down: () => [icon('server', 'huge'), h('h2', {}, 'The server does not answer'), h('p', {}, 'The agent stays stopped, and nothing is lost. This page comes back by itself.'), again()],
+    ended: () => [icon('done', 'huge'), h('h2', {}, 'This sandbox has ended'), h('p', {}, ended?.result?.note ? sentence(ended.result.note) : 'Its browser is closed. What was found is with the agent.')],
+  };
+  const made = content[view]?.();
+  const veil = byId('veil');
+  veil.hidden = !made;
+  fill(veil, made && h('div', {}, made));
+}
+
+/** @param {string} text */
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,118 @@
+// @ts-check
+/** The panel beside the picture: the ask, what it waits for, and the quieter things one can do. */
+
+import { counting, countdown, inWords, now, ring, timeOfDay } from './clock.js';
+import { byId, fill, h, icon } from './dom.js';
+import { conditionList } from './dialogs.js';
+import { insecureNotice } from './frame.js';
+import { secretEntry } from './secret.js';
+import { blocker, outcome, SECRET_KINDS, short, unchecked } from './words.js';
+
+/** @typedef {{giveUp: (verb: 'failed' | 'declined') => void, release: () => void, keep: () => void, screen: import('./stream/live.js').LiveScreen}} Acts */
+
+const LEASE_LATE_S = 8;
+
+/**
+ * @param {{view: string, control: any, known: import('./view.js').Known, next: any, sandbox: any}} facts
+ * @param {Acts} acts
+ */
+export function drawPanel({ view, control, known, next, sandbox }, acts) {
+  const handoff = control?.handoff ?? null;
+  const asked = handoff && handoff.asked_by !== 'operator' ? handoff : null;
+  const driving = view === 'driving';
+  fill(byId('p-status'), ...status(view, control, known, next));
+  fill(byId('p-ask'), ...(asked && view !== 'finished' ? ask(asked, driving) : []));
+  const parts = asked ? known.parts && driving ? known.parts : unchecked(asked.condition) : [];
+  fill(byId('p-conditions'), parts.length > 0 && view !== 'finished' && [h('h3', {}, 'The agent goes on when'), conditionList(parts)]);
+  secret(driving, asked, acts);
+  actions(driving, asked, known, acts);
+  fill(byId('p-notes'), control?.trouble && h('div.notice.bad', {}, icon('warning'), h('p', {}, control.trouble)), insecureNotice(),
+    known.reduced && isSecureContext && h('p.fine', {}, known.reduced));
+  fill(byId('p-facts'), sandbox && facts(sandbox, known));
+}
+
+/** @type {Record<string, [title: string, words: string]>} */
+const STATUS = {
+  connecting: ['Connecting', 'The picture comes in a moment.'],
+  watching: ['The agent is driving', 'You are watching. Take control to stop it and act yourself; it goes on when you are done.'],
+  closing: ['Stopping the agent', 'What it had begun is finished first. This takes a moment.'],
+  returning: ['Going back to the agent', 'What changed is written down for it.'],
+  parked: ['Nobody has control', 'Whoever had it stopped answering. The agent stays stopped until someone takes over.'],
+  lost: ['Connection lost', 'Trying again. The agent stays stopped while you have control.'],
+  down: ['The server does not answer', 'Nothing is lost: the agent stays stopped, and this page comes back by itself.'],
+};
+
+/** @param {string} view @param {any} control @param {import('./view.js').Known} known @param {any} next */
+function status(view, control, known, next) {
+  if (view === 'finished') return thanks(known.finished, next);
+  if (view === 'other') {
+    const { name } = control.holder;
+    return [h('h2', {}, `${name || 'Someone else'} has control since ${timeOfDay(control.since ?? now())}`), h('p.muted', {}, 'You are watching. If they leave, it comes back to the queue.')];
+  }
+  if (view === 'driving' && control.handoff?.asked_by === 'operator') return [h('h2', {}, 'You have control'), h('p.muted', {}, 'The agent is stopped and sees nothing of what you do. Press Done to give control back.')];
+  const [title, words] = STATUS[view] ?? [];
+  return title ? [h('h2', {}, title), h('p.muted', {}, words)] : [];
+}
+
+/** @param {any} handoff @param {any} next */
+function thanks(handoff, next) {
+  const { result, state } = handoff;
+  const took = result?.duration_s ? ` You had control for ${inWords(result.duration_s)}.` : '';
+  const words = state === 'resolved' ? 'Thank you. Control is back with the agent.' : `${outcome(state).word}. Control is back with the agent.`;
+  return [h('div.thanks', {}, icon('done', 'huge'), h('h2', {}, words), h('p.muted', {}, `It was told what changed.${took}`)),
+    next && h('a.next', { href: `/sandboxes/${next.sandbox}` }, icon(blocker(next.kind).icon),
+      h('div', {}, h('p.small.muted', {}, 'Next, waiting for ', counting(next.created_at)), h('p', {}, next.instructions || blocker(next.kind).ask)), icon('forward'))];
+}
+
+/** @param {any} handoff @param {boolean} driving */
+function ask(handoff, driving) {
+  const { icon: name, label, ask: words } = blocker(handoff.kind);
+  return [
+    h('div.ask-top', {}, h('span.badge', {}, icon(name, 'large')),
+      h('div', {}, h('strong', {}, label), h('span.site', {}, short(handoff.site)))),
+    h('p.ask-words', { tabindex: handoff.instructions.length > 400 ? '0' : null }, handoff.instructions || words),
+    h('dl.times', {},
+      h('div', {}, h('div', {}, h('dt', {}, driving ? 'Asked' : 'Waiting for'), h('dd', {}, driving ? timeOfDay(handoff.created_at) : counting(handoff.created_at)))),
+      h('div', {}, ring(handoff.created_at, handoff.deadline_at), h('div', {}, h('dt', {}, 'Time left'), h('dd', {}, countdown(handoff.deadline_at)))))];
+}
+
+/** @param {boolean} driving @param {any} asked @param {Acts} acts */
+function secret(driving, asked, acts) {
+  const place = byId('p-secret');
+  const wanted = driving ? (asked && SECRET_KINDS.has(asked.kind) ? 'open' : 'closed') : '';
+  if (place.dataset.shown === wanted) return;
+  place.dataset.shown = wanted;
+  const about = wanted === 'open' ? [h('p.fine', {}, 'Everything you type in this handoff is kept secret, also in the page itself.')] : [];
+  place.replaceChildren(...(wanted ? [...about, secretEntry(acts.screen, wanted === 'open')] : []));
+}
+
+/** @param {boolean} driving @param {any} asked @param {import('./view.js').Known} known @param {Acts} acts */
+function actions(driving, asked, known, acts) {
+  const place = byId('p-actions');
+  if (!driving) {
+    place.replaceChildren();
+    place.dataset.shown = '';
+    return;
+  }
+  const wanted = asked ? asked.id : 'unasked';
+  if (place.dataset.shown !== wanted) {
+    place.dataset.shown = wanted;
+    const button = (/** @type {string} */ kind, /** @type {string} */ label, /** @type {() => void} */ act) => h(`button.button.${kind}`, { type: 'button', on: { click: act } }, label);
+    place.replaceChildren(
+      ...(asked ? [h('div.field', {}, h('label', { for: 'note' }, 'Note to the agent, if it helps'), h('textarea.input', { id: 'note', rows: 2, maxlength: 4000 })),
+        h('div.split', {}, button('danger', 'Failed', () => acts.giveUp('failed')), button('danger', 'Decline', () => acts.giveUp('declined')), button('quiet.span', 'Release to the queue', acts.release))]
+        : [button('quiet', 'Release to the agent', acts.release)]),
+      h('p.lease', { id: 'lease' }));
+  }
+  const until = known.leaseUntil;
+  const late = until !== null && until - now() < LEASE_LATE_S;
+  fill(byId('lease'), until !== null && ['You keep control for', countdown(until)], late && h('button.button.quiet', { type: 'button', on: { click: acts.keep } }, 'Keep control'));
+}
+
+/** @param {any} sandbox @param {import('./view.js').Known} known */
+function facts(sandbox, known) {
+  const tab = known.tabs.find(one => one.active);
+  const rows = [['Sandbox', sandbox.name || sandbox.id], ['Page', tab ? short(tab.url) : ''], ['Open since', timeOfDay(sandbox.created_at)], ['Screen', `${sandbox.width} × ${sandbox.height}`]];
+  return [h('h3', {}, 'About'), h('dl.facts', {}, rows.filter(([, value]) => value).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])),
+    sandbox.isolation === 'advisory' && h('p.fine', {}, 'This browser shares a user account with others on the server’s machine.')];
+}

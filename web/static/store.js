@@ -1,0 +1,109 @@
+// @ts-check
+/** One state object for a page: never changed in place, replaced by `update`; whoever subscribed hears of it once. */
+
+/**
+ * @template {object} S
+ */
+export class Store {
+  /** @type {S} */
+  #state;
+  /** @type {Set<(state: S, before: S) => void>} */
+  #listeners = new Set();
+  #told;
+  #planned = false;
+
+  /** @param {S} initial */
+  constructor(initial) {
+    this.#state = Object.freeze({ ...initial });
+    this.#told = this.#state;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** @param {Partial<S>} change */
+  update(change) {
+    const entries = /** @type {[keyof S, any][]} */ (Object.entries(change));
+    if (entries.every(([name, value]) => this.#state[name] === value)) return;
+    this.#state = Object.freeze({ ...this.#state, ...change });
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => this.#tell());
+  }
+
+  /** @param {(state: S, before: S) => void} listener */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    listener(this.#state, this.#state);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell() {
+    this.#planned = false;
+    const [state, before] = [this.#state, this.#told];
+    this.#told = state;
+    for (const listener of this.#listeners) listener(state, before);
+  }
+}
+
+/**
+ * What `/v1/events` says, folded into one value.
+ * @typedef {object} World
+ * @property {boolean} known whether a snapshot was heard
+ * @property {boolean} up
+ * @property {Map<string, any>} handoffs open ones by id
+ * @property {Map<string, any>} sandboxes open ones by id
+ * @property {Map<string, any>} control views by sandbox
+ * @property {any[]} ended handoffs that ended while this page was open, newest first
+ */
+
+/** @type {World} */
+export const NOTHING = Object.freeze({ known: false, up: false, handoffs: new Map(), sandboxes: new Map(), control: new Map(), ended: [] });
+
+const FINAL = new Set(['resolved', 'failed', 'declined', 'expired', 'cancelled']);
+
+/** @param {any} handoff */
+export const isFinal = handoff => FINAL.has(handoff.state);
+
+/**
+ * @param {World} world
+ * @param {any} message
+ * @returns {World}
+ */
+export function fold(world, message) {
+  switch (message.type) {
+    case 'snapshot': {
+      const control = new Map(Object.entries(message.control ?? {}));
+      return {
+        ...world, known: true, up: true, control,
+        handoffs: new Map((message.queue ?? []).map((/** @type {any} */ h) => [h.id, h])),
+        sandboxes: new Map((message.sandboxes ?? []).map((/** @type {any} */ s) => [s.id, s])),
+      };
+    }
+    case 'handoff': {
+      const { handoff } = message;
+      const handoffs = new Map(world.handoffs);
+      if (!isFinal(handoff)) return { ...world, handoffs: handoffs.set(handoff.id, handoff) };
+      handoffs.delete(handoff.id);
+      return { ...world, handoffs, ended: [handoff, ...world.ended.filter(other => other.id !== handoff.id)] };
+    }
+    case 'control': {
+      const { control } = message;
+      const views = new Map(world.control).set(control.sandbox, control);
+      const sandboxes = new Map(world.sandboxes);
+      const sandbox = sandboxes.get(control.sandbox);
+      if (sandbox) sandboxes.set(sandbox.id, { ...sandbox, state: control.phase, holder: control.holder, epoch: control.epoch });
+      return { ...world, control: views, sandboxes };
+    }
+    case 'sandbox': {
+      const { sandbox } = message;
+      const sandboxes = new Map(world.sandboxes);
+      if (sandbox.state === 'closed') sandboxes.delete(sandbox.id);
+      else sandboxes.set(sandbox.id, sandbox);
+      return { ...world, sandboxes };
+    }
+    default:
+      return world;
+  }
+}

@@ -1,0 +1,83 @@
+// @ts-check
+/** What the live view shows, decided from what is known: pure functions, no page. */
+
+import { holding } from './words.js';
+
+/**
+ * @typedef {object} Known everything the live view knows
+ * @property {import('./store.js').World} world
+ * @property {{state: string, reason: string, code: number | null, retryMs: number}} stream
+ * @property {{holder: any, epoch: number, mine: boolean} | null} told what the picture's socket said of control
+ * @property {boolean} seen whether there has been a picture
+ * @property {boolean} online
+ * @property {any} finished the handoff this operator just ended
+ * @property {any[]} tabs
+ * @property {any[]} prompts
+ * @property {any} stats
+ * @property {string} busy what is being done: taking, done, failed, declined, release, or nothing
+ * @property {number | null} leaseUntil
+ * @property {any[] | null} parts the last answer to whether the conditions hold
+ * @property {boolean} capturing
+ * @property {string | null} reduced
+ */
+
+/** Close codes that say the sandbox is not there (any more). */
+const ENDED = new Set([4404, 4411]);
+
+/** @param {Known} known @param {string} id */
+export function controlOf({ world, told }, id) {
+  const view = world.control.get(id) ?? null;
+  // the picture's socket comes from the keeper itself: where the two differ, the later epoch is right
+  if (told && (!view || told.epoch > view.epoch)) return { ...view, holder: told.holder, epoch: told.epoch, phase: view?.epoch === told.epoch ? view.phase : phaseOf(told.holder) };
+  return view;
+}
+
+/** @param {{side: string}} holder */
+function phaseOf({ side }) {
+  return side === 'agent' ? 'agent' : side === 'operator' ? 'held' : 'waiting';
+}
+
+/**
+ * @param {Known} known
+ * @param {string} id the sandbox
+ * @param {string} me the operator
+ */
+export function viewOf(known, id, me) {
+  const { world, stream, seen, online, finished } = known;
+  const gone = world.known && world.up && !world.sandboxes.has(id);
+  if (gone || (stream.state === 'closed' && ENDED.has(stream.code ?? 0))) return 'ended';
+  const live = stream.state === 'live';
+  if (!live && (seen || world.known) && stream.state === 'lost') return world.up || !online ? 'lost' : 'down';
+  if (!live && !seen) return 'connecting';
+  const control = controlOf(known, id);
+  if (!control) return 'connecting';
+  const { who } = holding(control.holder, me);
+  if (who === 'you') return 'driving';
+  if (who === 'other') return 'other';
+  if (control.phase === 'returning' || control.phase === 'opening') return 'returning';
+  if (who === 'agent') return finished ? 'finished' : 'watching';
+  if (control.phase === 'parked') return 'parked';
+  return control.phase === 'closing' ? 'closing' : 'waiting';
+}
+
+/**
+ * The holder's mark in the bar and round the picture.
+ * @param {string} view
+ * @param {any} control
+ * @param {string} me
+ * @returns {{who: string, icon: string, word: string}}
+ */
+export function markOf(view, control, me) {
+  const { who, word } = holding(control?.holder, me);
+  switch (view) {
+    case 'connecting': return { who: 'nobody', icon: 'nobody', word: 'Connecting' };
+    case 'lost': return { who: 'danger', icon: 'offline', word: 'Connection lost' };
+    case 'down': return { who: 'danger', icon: 'server', word: 'Server not answering' };
+    case 'ended': return { who: 'nobody', icon: 'nobody', word: 'This sandbox has ended' };
+    case 'waiting': return { who: 'nobody', icon: 'nobody', word: 'Waiting for a human' };
+    case 'closing': return { who: 'nobody', icon: 'nobody', word: 'Stopping the agent' };
+    case 'returning': return { who: 'nobody', icon: 'nobody', word: 'Going back to the agent' };
+    case 'parked': return { who: 'nobody', icon: 'nobody', word: 'Parked, nobody has control' };
+    default: return { who, icon: who, word };
+  }
+}
