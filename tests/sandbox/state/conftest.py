@@ -61,6 +61,16 @@ def site() -> Iterator[Site]:
     thread.join()
 
 
+async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 10) -> None:
+    """Wait for something to become true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            value = holds()
+            if await value if asyncio.iscoroutine(value) else value:
+                return
+            await asyncio.sleep(0.02)
+
+
 @dataclass
 class Tester:
     """A page under test and the room that knows its state."""
@@ -104,14 +114,9 @@ class Tester:
         await self.run(f"document.querySelector({selector!r}).focus()")
         await self.call("Input.insertText", {"text": text})
 
-    async def until(self, holds: Callable[[], Awaitable[Any] | Any], seconds: float = 10) -> None:
+    async def until(self, holds: Callable[[], Awaitable[Any] | Any]) -> None:
         """Wait for something to become true."""
-        async with asyncio.timeout(seconds):
-            while True:
-                value = holds()
-                if await value if asyncio.iscoroutine(value) else value:
-                    return
-                await asyncio.sleep(0.02)
+        await until(holds)
 
     async def change(self, script: str) -> dict[str, Any]:
         """Mark, run `script` in the page, and return the diff."""
@@ -122,29 +127,62 @@ class Tester:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, site: Site) -> AsyncIterator[Tester]:
+async def opened(folder: Path) -> AsyncIterator[Pages]:
     """A browser with one blank page."""
     browser = await launch(folder / "profile", Size(800, 600))
     pages = Pages(browser.connection)
     await pages.start()
+    try:
+        yield pages
+    finally:
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def tested(pages: Pages, site: Site) -> AsyncIterator[Tester]:
+    """A room of the test's own on a browser."""
     masks: list[tuple[Rect, ...]] = []
     room = StateRoom(pages, None, b"k" * 32, SystemClock(), set_masks=lambda rects: masks.append(tuple(rects)))
     try:
         yield Tester(pages, room, site, masks)
     finally:
         await room.close()
-        await browser.close()
 
 
-@pytest.fixture
-async def tester(tmp_path: Path, site: Site) -> AsyncIterator[Tester]:
-    """A browser of the test's own."""
-    async with opened(tmp_path, site) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser_pages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages]:
+    """One browser for a module."""
+    async with opened(tmp_path_factory.mktemp("browser")) as pages:
+        yield pages
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tester(browser_pages: Pages, site: Site) -> AsyncIterator[Tester]:
+    """A fresh page without cookies and storage; what the test before left is closed."""
+    call = browser_pages.connection.call
+    old = {page.target for page in browser_pages.all}
+    await call("Target.createTarget", {"url": "about:blank"})
+    await until(lambda: {page.target for page in browser_pages.all} - old)
+    for target in old:
+        await call("Target.closeTarget", {"targetId": target})
+    await until(lambda: not {page.target for page in browser_pages.all} & old)
+    await call("Storage.clearCookies")
+    async with tested(browser_pages, site) as made:
+        for host in ("127.0.0.1", "localhost"):
+            origin = {"origin": site.url("", host), "storageTypes": "all"}
+            await made.call("Storage.clearDataForOrigin", origin)
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def alone(tmp_path: Path, site: Site) -> AsyncIterator[Tester]:
+    """A page in a browser of the test's own, to be ruined."""
+    async with opened(tmp_path) as pages, tested(pages, site) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory, site: Site) -> AsyncIterator[Tester]:
-    """A browser for all tests of a module that only look."""
-    async with opened(tmp_path_factory.mktemp("browser"), site) as made:
+async def shared(browser_pages: Pages, site: Site) -> AsyncIterator[Tester]:
+    """One page for all tests of a module that only look."""
+    async with tested(browser_pages, site) as made:
         yield made

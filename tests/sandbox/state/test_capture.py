@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.state.diff import is_empty
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_a_page_that_redefines_everything_cannot_lie_or_break_it(tester: Any) -> None:

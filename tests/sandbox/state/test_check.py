@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.words import BadRequest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGE = """
 <p id=shown>Welcome   back,<br>Bob</p><p id=hidden style="display:none">Not yet</p>
@@ -46,7 +46,6 @@ PAGE = """
         ({"storage": "none"}, False),
     ],
 )
-@pytest.mark.asyncio(loop_scope="module")
 async def test_each_kind_of_condition(shared: Any, condition: dict[str, Any], met: bool) -> None:
     """Met and unmet, in the page, its shadow roots and its frames."""
     if not shared.page.url.endswith("#end"):
@@ -61,15 +60,15 @@ async def test_each_kind_of_condition(shared: Any, condition: dict[str, Any], me
     assert all(part["why"] for part in answer["parts"])
 
 
-async def test_a_hanging_page_holds_nothing_and_costs_two_seconds(tester: Any) -> None:
+async def test_a_hanging_page_holds_nothing_and_costs_two_seconds(alone: Any) -> None:
     """Every part is answered within the deadline; the URL and the cookies are still known."""
-    await tester.open("<p>Welcome</p><script>document.cookie = 'sid=1'</script>")
-    tester.room._pages.connection.forward(
-        {"id": 0, "method": "Runtime.evaluate", "params": {"expression": "for(;;);"}, "sessionId": tester.page.session},
+    await alone.open("<p>Welcome</p><script>document.cookie = 'sid=1'</script>")
+    alone.room._pages.connection.forward(
+        {"id": 0, "method": "Runtime.evaluate", "params": {"expression": "for(;;);"}, "sessionId": alone.page.session},
         lambda _raw: None,
     )
     started = time.monotonic()
-    answer = await tester.room.check(
+    answer = await alone.room.check(
         {"all": [{"text": "Welcome"}, {"not": {"selector": "#x"}}, {"url": "*/page"}, {"cookie": "sid"}]}
     )
     assert time.monotonic() - started < 2.5
@@ -77,10 +76,10 @@ async def test_a_hanging_page_holds_nothing_and_costs_two_seconds(tester: Any) -
     assert [part["met"] for part in answer["parts"]] == [False, False, True, True]
     assert "did not answer" in answer["parts"][0]["why"]
     started = time.monotonic()
-    await tester.room.mark("h")
-    answer = await tester.room.diff("h")
+    await alone.room.mark("h")
+    answer = await alone.room.diff("h")
     assert time.monotonic() - started < 6
-    assert answer["diff"]["left_out"]["silent_tabs"] == [tester.page.target]
+    assert answer["diff"]["left_out"]["silent_tabs"] == [alone.page.target]
     assert "did not answer" in answer["text"]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sandbox.screen import Rect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 SECRET = "Xy7planted"
 STYLE = """<style>body{margin:0;background:#fff}

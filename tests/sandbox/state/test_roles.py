@@ -9,7 +9,7 @@ import pytest
 from sandbox.state.document import Document
 from sandbox.state.roles import FIELDS, REPORTED, name, role
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGE = """
 <span id=l1>First</span><span id=l2>name</span>

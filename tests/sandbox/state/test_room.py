@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.state.diff import is_empty
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 FORM = """
 <h1>Sign in</h1>
