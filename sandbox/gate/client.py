@@ -176,7 +176,9 @@ class Client:
         elif pending.method in {"Target.attachToTarget", "Target.attachToBrowserTarget"}:
             session = json.loads(raw)["result"]["sessionId"]
             if session not in self._nodes:
-                self.answer_error(pending.client_id, node, MethodRefused("this target belongs to the browser, not to the web"))
+                self.answer_error(
+                    pending.client_id, node, MethodRefused("this target belongs to the browser, not to the web")
+                )
                 return
         if not passed:
             shared.dropped += 1
@@ -284,7 +286,9 @@ class Client:
             self._shared.connection.replace(pipe_id, lambda raw, late=late: self._late(late, raw))
             error = outcome_unknown(command.method, fence.holder, fence.epoch, now - command.sent)
             self.answer_error(command.client_id, command.node, error, command.method)
-            unknown.append(Unknown(client, command.method, self.page_of(command.node), round((now - command.sent) * 1000)))
+            unknown.append(
+                Unknown(client, command.method, self.page_of(command.node), round((now - command.sent) * 1000))
+            )
         self._tell_idle()
         return unknown
 
@@ -397,9 +401,7 @@ class Client:
         return False
 
     def _tree(self, *, copy: bool) -> Tree:
-        return {
-            n.id: Branch(n.id, n.parent, n.info, n.view.copy() if copy else n.view) for n in self._nodes.values()
-        }
+        return {n.id: Branch(n.id, n.parent, n.info, n.view.copy() if copy else n.view) for n in self._nodes.values()}
 
     def _send(self, node: Node, method: str, params: Params) -> None:
         """Send a command of our own on one of the client's sessions, whoever holds control; its reply tells nothing."""
@@ -429,7 +431,12 @@ def _parse(message: str | bytes) -> tuple[int, str | None, str, Params]:
         raise BadRequest("this is not JSON") from None
     if not isinstance(data, dict):
         raise BadRequest("a CDP message is a JSON object")
-    client_id, session, method, params = data.get("id"), data.get("sessionId"), data.get("method"), data.get("params", {})
+    client_id, session, method, params = (
+        data.get("id"),
+        data.get("sessionId"),
+        data.get("method"),
+        data.get("params", {}),
+    )
     if not isinstance(client_id, int) or isinstance(client_id, bool):
         raise BadRequest("Message must have integer 'id' property")
     if not isinstance(method, str) or not isinstance(params, dict) or not isinstance(session, str | None):

@@ -1,13 +1,13 @@
 """What the gate refuses with.
 
-    HeldByAnother
-    └── AgentStopped     somebody else has control, or it is just changing hands
-    Conflict
-    └── OutcomeUnknown   it was on its way when control changed hands; nobody can say whether it happened
-    NotAllowed
-    └── MethodRefused    the table or a parameter's rule says no, whoever holds control
-    NotFound
-    └── NoSuchSession    the CDP session is not (or no longer) this client's
+HeldByAnother
+└── AgentStopped     somebody else has control, or it is just changing hands
+Conflict
+└── OutcomeUnknown   it was on its way when control changed hands; nobody can say whether it happened
+NotAllowed
+└── MethodRefused    the table or a parameter's rule says no, whoever holds control
+NotFound
+└── NoSuchSession    the CDP session is not (or no longer) this client's
 """
 
 from __future__ import annotations

@@ -208,7 +208,9 @@ class Gate:
             scripts += [(node, script) for script in node.standing.scripts.values()]
             calls += [(node.id, method, params) for method, params in node.standing.restore()]
         adds = [(node.id, s.remove.replace("remove", "add"), s.params) for node, s in scripts]
-        discard = [(p.session, m, {}) for p in self._shared.pages.all for m in ("Runtime.discardConsoleEntries", "Log.clear")]
+        discard = [
+            (p.session, m, {}) for p in self._shared.pages.all for m in ("Runtime.discardConsoleEntries", "Log.clear")
+        ]
         results = await self._call_all(adds + calls + discard)
         for (_node, script), result in zip(scripts, results, strict=False):
             script.real_id = None if result is None else result.get("identifier")
@@ -231,7 +233,9 @@ class Gate:
             client.new_documents(node)
             for client, node in self._all() if any(s.does_something for s in node.standing.scripts.values())
         )  # fmt: skip
-        return ("init scripts did not run in documents loaded meanwhile; reload where they are needed",) if missed else ()
+        return (
+            ("init scripts did not run in documents loaded meanwhile; reload where they are needed",) if missed else ()
+        )
 
     async def _infos(self) -> dict[str, dict[str, Any]]:
         try:

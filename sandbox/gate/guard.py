@@ -66,7 +66,9 @@ def _url(params: Params, _place: Place) -> Params:
 
 def _context(params: Params, _place: Place) -> Params:
     if params.get("proxyServer") or params.get("proxyBypassList"):
-        raise MethodRefused("a browser context with a proxy of its own would leave the sandbox's network rules; omit it")
+        raise MethodRefused(
+            "a browser context with a proxy of its own would leave the sandbox's network rules; omit it"
+        )
     if params.get("originsWithUniversalNetworkAccess"):
         raise MethodRefused("originsWithUniversalNetworkAccess is not given in a sandbox; omit it")
     # A client that drops its connection finds the same targets when it is back, and a human keeps theirs.

@@ -101,7 +101,13 @@ def _requests(seen: View, now: View, at: float) -> Iterator[tuple[str, Params]]:
         if responded and now.ended.get(request):
             yield "Network.loadingFinished", {"requestId": request, "timestamp": at, "encodedDataLength": 0}
         else:
-            params = {"requestId": request, "timestamp": at, "type": "Other", "errorText": "net::ERR_ABORTED", "canceled": True}
+            params = {
+                "requestId": request,
+                "timestamp": at,
+                "type": "Other",
+                "errorText": "net::ERR_ABORTED",
+                "canceled": True,
+            }
             yield "Network.loadingFailed", params
 
 

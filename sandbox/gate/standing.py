@@ -61,7 +61,9 @@ class Table:
 
     def without(self, name: str) -> Table:
         """Return the table without one entry (a record's method or a held event): tests show that it is needed."""
-        return Table({k: v for k, v in self.records.items() if k != name}, tuple(h for h in self.held if h.event != name))
+        return Table(
+            {k: v for k, v in self.records.items() if k != name}, tuple(h for h in self.held if h.event != name)
+        )
 
 
 @cache
@@ -184,7 +186,9 @@ class Standing:
     def new_script(self, params: Params, remove: str) -> Script:
         """Keep a new-document script under a name of our own, which stays when the browser's changes."""
         self.script_counter += 1
-        script = Script({k: v for k, v in params.items() if k != "runImmediately"}, str(self.script_counter), None, remove)
+        script = Script(
+            {k: v for k, v in params.items() if k != "runImmediately"}, str(self.script_counter), None, remove
+        )
         self.scripts[script.client_id] = script
         return script
 
@@ -206,6 +210,4 @@ class Standing:
 
 
 def _build(templates: Sequence[Mapping[str, Any]], recorded: Params) -> list[Command]:
-    return [
-        (t["method"], {**recorded, **t["merge"]} if "merge" in t else dict(t.get("params", {}))) for t in templates
-    ]
+    return [(t["method"], {**recorded, **t["merge"]} if "merge" in t else dict(t.get("params", {}))) for t in templates]

@@ -158,7 +158,9 @@ _STEPS = {
     "Runtime.executionContextDestroyed": View._context_destroyed,  # noqa: SLF001
     "Runtime.executionContextsCleared": lambda v, _p: v.contexts.clear(),
     "Network.requestWillBeSent": lambda v, p: v.requests.__setitem__(p["requestId"], False),
-    "Network.responseReceived": lambda v, p: p["requestId"] in v.requests and v.requests.__setitem__(p["requestId"], True),
+    "Network.responseReceived": lambda v, p: (
+        p["requestId"] in v.requests and v.requests.__setitem__(p["requestId"], True)
+    ),
     "Network.loadingFinished": lambda v, p: v._ended(p, True),  # noqa: SLF001
     "Network.loadingFailed": lambda v, p: v._ended(p, False),  # noqa: SLF001
     "Target.targetCreated": lambda v, p: v.discovered.__setitem__(p["targetInfo"]["targetId"], p["targetInfo"]),

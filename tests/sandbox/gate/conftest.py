@@ -24,7 +24,18 @@ from sandbox.fence import Fence
 from sandbox.gate import Gate, Unknown
 from sandbox.pages import Page, Pages
 from sandbox.screen import Size
-from sandbox.words import NOBODY, THE_AGENT, Epoch, HandoffId, Holder, NotFound, OperatorId, SandboxId, Side, SystemClock
+from sandbox.words import (
+    NOBODY,
+    THE_AGENT,
+    Epoch,
+    HandoffId,
+    Holder,
+    NotFound,
+    OperatorId,
+    SandboxId,
+    Side,
+    SystemClock,
+)
 
 ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
 
@@ -50,18 +61,21 @@ class Site:
     here: str
     other: str
     asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """Serve the pages on 127.0.0.1 and localhost."""
     asked: list[str] = []
+    headers: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             asked.append(self.path)
+            headers.append(dict(self.headers))
             path = urlsplit(self.path).path
             if path == "/slow":
                 threading.Event().wait(1.5)
@@ -99,7 +113,7 @@ def site() -> Iterator[Site]:
     here, other = f"http://127.0.0.1:{server.server_port}", f"http://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield Site(here, other, asked)
+    yield Site(here, other, asked, headers)
     server.shutdown()
     server.server_close()
 
@@ -236,7 +250,9 @@ class Raw:
                 else:
                     self.events.append(message)
 
-    async def start(self, method: str, params: dict[str, Any] | None = None, session: str | None = None) -> asyncio.Future[Any]:
+    async def start(
+        self, method: str, params: dict[str, Any] | None = None, session: str | None = None
+    ) -> asyncio.Future[Any]:
         """Send a command without waiting for its answer."""
         number = next(self._next)
         future = self._replies[number] = asyncio.get_running_loop().create_future()
@@ -246,7 +262,9 @@ class Raw:
         await self.socket.send(json.dumps(message))
         return future
 
-    async def call(self, method: str, params: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, session: str | None = None
+    ) -> dict[str, Any]:
         """Call and return the result; raises `Refused`."""
         reply = await asyncio.wait_for(await self.start(method, params, session), 10)
         if "error" in reply:

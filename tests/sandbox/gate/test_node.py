@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[3]
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(
-        shutil.which("node") is None or not (ROOT / "node_modules").is_dir(), reason="Node or its packages are missing: npm ci"
+        shutil.which("node") is None or not (ROOT / "node_modules").is_dir(),
+        reason="Node or its packages are missing: npm ci",
     ),
 ]
 
@@ -77,7 +78,9 @@ async def test_works_stops_goes_on_and_asks(rig: Rig, site: Site, script: str) -
 
         assert (await node.step("pressed", meanwhile=take))["acts"] == 1
         refused = await node.step("refused")
-        assert all("Ann has control of this sandbox since 00:16:40 UTC" in (message or "") for message in refused), refused
+        assert all("Ann has control of this sandbox since 00:16:40 UTC" in (message or "") for message in refused), (
+            refused
+        )
         assert rig.written == []
         assert await rig.js("[acts, reads].join()") == f"1,{reads}"
 
@@ -109,7 +112,11 @@ async def test_works_stops_goes_on_and_asks(rig: Rig, site: Site, script: str) -
 
         await node.step("next", meanwhile=navigate)
         assert await node.step("pressed", meanwhile=redirect) == {"title": "Two", "url": f"{site.other}/two", "acts": 1}
-        assert await node.step("pressed", meanwhile=popup_and_reload) == {"title": "Two", "url": f"{site.here}/two", "acts": 1}
+        assert await node.step("pressed", meanwhile=popup_and_reload) == {
+            "title": "Two",
+            "url": f"{site.here}/two",
+            "acts": 1,
+        }
         assert await node.step("pressed", meanwhile=frames) == {"title": "One", "url": f"{site.here}/", "acts": 1}
         assert (await node.step("pressed", answer=False))["acts"] == 2
 

@@ -199,7 +199,9 @@ async def test_frames_go_and_change_process(rig: Rig, site: Site, context: Brows
     assert frame.url == f"{site.other}/popup"
     assert await frame.evaluate("acts") == 1
     await rig.shut()
-    await rig.js("new Promise(done => { const b = document.querySelector('iframe'); b.onload = done; b.src = '/two' }).then(() => 1)")
+    await rig.js(
+        "new Promise(done => { const b = document.querySelector('iframe'); b.onload = done; b.src = '/two' }).then(() => 1)"
+    )
     await back(rig, context)
 
     frame = page.frames[1]
