@@ -116,13 +116,41 @@ export class Keyboard {
       return;
     }
     if (LOCKS.has(event.key) || this.#escapes(event)) return;
-    if (event.getModifierState('AltGraph') && event.key.length === 1) {
+    // a character that takes AltGr (or Option) is no shortcut
+    const composed = event.getModifierState('AltGraph') || (IS_MAC && event.altKey && !command);
+    if (composed && event.key.length === 1) {
+      this.liftModifiers();
       this.#say({ t: 'text', text: event.key });
       return;
     }
     const { code, key } = translate(event);
+    if (!MODIFIERS.test(key)) this.#matchModifiers(event);
     this.#held.set(code, key);
     this.#say({ t: 'key', code, key, d: true });
+  }
+
+  /**
+   * Bring the sandbox's modifiers in line with the operator's: one that was let go for a paste may be down still, and
+   * one that was let go in another window is not.
+   * @param {KeyboardEvent} event
+   */
+  #matchModifiers(event) {
+    /** @type {[string, boolean][]} */
+    const wanted = [
+      ['Control', event.ctrlKey || (IS_MAC && event.metaKey)], ['Shift', event.shiftKey], ['Alt', event.altKey],
+      ['Meta', event.metaKey && !IS_MAC],
+    ];
+    for (const [name, down] of wanted) {
+      const held = [...this.#held].filter(([, key]) => key === name);
+      if (down && !held.length) {
+        this.#held.set(`${name}Left`, name);
+        this.#say({ t: 'key', code: `${name}Left`, key: name, d: true });
+      }
+      for (const [code, key] of down ? [] : held) {
+        this.#held.delete(code);
+        this.#say({ t: 'key', code, key, d: false });
+      }
+    }
   }
 
   /** @param {KeyboardEvent} event */

@@ -148,7 +148,8 @@ export class Fingers {
       this.#place(this.#zoom.scale, this.#zoom.x + now.x - before.x, this.#zoom.y + now.y - before.y);
       this.#pair = { ...now, spread: before.spread };
     } else {
-      this.#actions.scroll(now.x, now.y, before.x - now.x, before.y - now.y);
+      const [dx, dy] = [before.x - now.x, before.y - now.y];
+      if (dx || dy) this.#actions.scroll(now.x, now.y, dx, dy);
       // the spread stays as it was at the start, so that a slow pinch is still seen
       this.#pair = { ...now, spread: before.spread };
     }
