@@ -29,7 +29,8 @@ export class Fingers {
   #timer;
   /** @type {{x: number, y: number, spread: number} | null} */
   #pair = null;
-  #zooming = false;
+  /** @type {'unknown' | 'zoom' | 'scroll'} what two fingers are about */
+  #gesture = 'unknown';
   #zoom = { scale: 1, x: 0, y: 0 };
 
   /**
@@ -115,7 +116,7 @@ export class Fingers {
     } else if (this.#down.size === 2) {
       if (this.#state === 'dragging') this.#actions.press(this.#start.x, this.#start.y, false);
       this.#state = 'two';
-      this.#zooming = false;
+      this.#gesture = 'unknown';
       this.#pair = this.#measure();
     }
   }
@@ -140,19 +141,16 @@ export class Fingers {
     const before = this.#pair;
     const now = this.#measure();
     if (!before || !now) return;
-    this.#zooming ||= Math.abs(now.spread - before.spread) > 2 * SLOP;
-    if (this.#zooming) {
-      this.zoomBy(now.spread / before.spread, now.x, now.y);
-      this.#pair = now;
-    } else if (this.#zoom.scale > 1) {
-      this.#place(this.#zoom.scale, this.#zoom.x + now.x - before.x, this.#zoom.y + now.y - before.y);
-      this.#pair = { ...now, spread: before.spread };
-    } else {
-      const [dx, dy] = [before.x - now.x, before.y - now.y];
-      if (dx || dy) this.#actions.scroll(now.x, now.y, dx, dy);
-      // the spread stays as it was at the start, so that a slow pinch is still seen
-      this.#pair = { ...now, spread: before.spread };
+    // the fingers are told one after the other, so what they do shows only after some way
+    if (this.#gesture === 'unknown') {
+      if (Math.abs(now.spread - before.spread) > 2 * SLOP) this.#gesture = 'zoom';
+      else if (Math.hypot(now.x - before.x, now.y - before.y) > SLOP) this.#gesture = 'scroll';
+      else return;
     }
+    if (this.#gesture === 'zoom') this.zoomBy(now.spread / before.spread, now.x, now.y);
+    else if (this.#zoom.scale > 1) this.#place(this.#zoom.scale, this.#zoom.x + now.x - before.x, this.#zoom.y + now.y - before.y);
+    else this.#actions.scroll(now.x, now.y, before.x - now.x, before.y - now.y);
+    this.#pair = now;
   }
 
   /**
