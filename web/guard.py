@@ -82,7 +82,7 @@ class BodyLimit:
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "manifest-src 'self'; media-src 'self' blob:; worker-src 'self'; connect-src 'self'{sockets}; "
+    "manifest-src 'self'; media-src 'self' blob:; worker-src 'self'; connect-src 'self' data:{sockets}; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 
