@@ -152,6 +152,7 @@ def _stop(control: Control, now: float, _settings: ControlSettings, actor: str |
 
 def gate_closed(control: Control, event: GateClosed, now: float, settings: ControlSettings) -> Step:
     """The agent is stopped: on to the queue, to the operator who claimed meanwhile, or back if it ended meanwhile."""
+    _answers(control, event)
     handoff = replace(open_handoff(control), unknown=event.unknown)
     if event.url and not handoff.url:
         handoff = handoff.at(event.url, event.title)
@@ -164,6 +165,13 @@ def gate_closed(control: Control, event: GateClosed, now: float, settings: Contr
     else:
         step = Step(replace(after, phase=Phase.WAITING, handoff=replace(handoff, state=HandoffState.WAITING)))
     return replace(step, entries=(closed, *step.entries))
+
+
+def _answers(control: Control, event: GateClosed | GateOpened) -> None:
+    if event.epoch != control.epoch:
+        raise NotNow(
+            f"the keeper answered for epoch {event.epoch}; the sandbox is at {control.epoch}", epoch=control.epoch
+        )
 
 
 def claim_early(control: Control, event: Claim, now: float, _settings: ControlSettings) -> Step:
@@ -246,12 +254,15 @@ def _grant(control: Control, operator: Holder, now: float, settings: ControlSett
 def park(control: Control, event: HeartbeatLost | ServerRestarted, now: float, settings: ControlSettings) -> Step:
     """The lease ends without a word: nobody holds, the agent stays stopped, the handoff is in the queue again.
 
-    It does not expire before the operator had `grace_s` to come back.
+    It does not expire before the operator had `grace_s` to come back. Where nobody had asked for a human, the agent
+    does not wait long for one who went away.
     """
     reason = "heartbeat lost" if isinstance(event, HeartbeatLost) else "server restarted"
     after = pass_to(control, NOBODY, now, Phase.PARKED)
     handoff = open_handoff(after)
     deadline = max(handoff.deadline_at, now + settings.grace_s)
+    if handoff.asked_by is Side.OPERATOR:
+        deadline = min(deadline, now + max(settings.grace_s, settings.unasked_s))
     handoff = replace(handoff, state=HandoffState.PARKED, lease=None, deadline_at=deadline)
     after = replace(after, handoff=handoff)
     parked = entry("control/parked", after, now, epoch=after.epoch, holder=str(control.holder), reason=reason)
@@ -356,6 +367,7 @@ def diffed(control: Control, event: Diffed, now: float, _settings: ControlSettin
 
 def gate_opened(control: Control, event: GateOpened, now: float, _settings: ControlSettings) -> Step:
     """The agent is back: the handoff is final. The only way to resume."""
+    _answers(control, event)
     notes = [note for note in event.notes if note]
     final = finish(open_handoff(control), now, notes)
     returned = entry("control/returned", control, now, epoch=control.epoch, notes=notes)

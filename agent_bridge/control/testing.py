@@ -1,13 +1,22 @@
-"""Fakes that ship with the broker: a clock that stands still, keepers that obey, fail or die on command."""
+"""Fakes that ship with the broker: a clock that stands still, keepers that obey, fail or die on command.
+
+`World` puts a real broker on a real database between them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from agent_bridge.control.broker import Broker
+from agent_bridge.control.words import ControlSettings
+from agent_bridge.journal.journal import Journal
+from agent_bridge.store.control import SqlControlStore
+from agent_bridge.store.database import Database
+from agent_bridge.store.journal import SqlJournalStore
 from sandbox.fence import Fence
 from sandbox.words import NOBODY, THE_AGENT, BatonError, Epoch, Gone, HandoffId, Holder, SandboxId, Side, Unavailable
 
@@ -163,3 +172,59 @@ class FakeImages:
     async def save(self, handoff: HandoffId, name: str, jpeg: bytes) -> None:
         """See `Images.save`."""
         self.kept[handoff, name] = jpeg
+
+
+QUICK: Final = ControlSettings(drain_s=0, keeper_s=2, grant_s=2, settle_s=2, retry_s=(0.01,))
+"""Short times, for tests in real time."""
+
+
+async def soon(holds: Callable[[], bool], seconds: float = 3.0) -> None:
+    """Wait until something holds; fail when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - whatever holds has no event
+            await asyncio.sleep(0.002)
+
+
+SB: Final = SandboxId("sb_1")
+"""The sandbox of `World.link`."""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything around a broker that outlives it."""
+
+    database: Database
+    clock: FakeClock = field(default_factory=FakeClock)
+    keepers: FakeKeepers = field(default_factory=FakeKeepers)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    images: FakeImages = field(default_factory=FakeImages)
+    brokers: list[Broker] = field(default_factory=list)
+
+    @property
+    def link(self) -> FakeLink:
+        """The keeper of the one sandbox most tests use."""
+        return self.keepers.links[SB]
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this database."""
+        return Journal(SqlJournalStore(self.database), self.clock)
+
+    async def kinds(self) -> list[str]:
+        """The journal's event names, oldest first."""
+        return [record.entry.kind async for record in self.journal.records()]
+
+    async def broker(self, settings: ControlSettings = QUICK) -> Broker:
+        """Start a broker on what is there, as a server does."""
+        broker = Broker(
+            SqlControlStore(self.database),
+            self.keepers,
+            self.journal,
+            self.notifier,
+            self.clock,
+            settings,
+            images=self.images,
+        )
+        self.brokers.append(broker)
+        await broker.recover()
+        return broker

@@ -52,12 +52,14 @@ class ControlSettings:
     `deadline_s` runs while a handoff waits or is parked. While an operator holds control nothing expires; it ends with
     the lease at the earliest. `keeper_s` is how long one call to a keeper may take, `grant_s` how long taking control
     may take in all, `settle_s` how long Done waits for the agent's return before it answers as it stands. After a lost
-    heartbeat a handoff never expires before `grace_s`.
+    heartbeat a handoff never expires before `grace_s`, and an unasked take-over that was left behind does
+    after `unasked_s`.
     """
 
     lease_s: float = 20.0
     heartbeat_s: float = 5.0
     grace_s: float = 20.0
+    unasked_s: float = 300.0
     drain_s: float = 2.0
     deadline_s: float = 1800.0
     max_deadline_s: float = 86400.0
