@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from web import errors
+from web import errors, pages
 from web.api import agent, control, events, handoffs, health, live, sandboxes, signins
 from web.guard import BodyLimit, SecurityHeaders
 from web.metrics import TimeRequests
@@ -23,6 +24,14 @@ Agents send `Authorization: Bearer …` with a token of the role agent; operator
 one-use link, or with a token of theirs. Every error has the shape of `Error`."""
 
 
+SNAPSHOT: Final = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
+"""The checked-in OpenAPI document; a test compares it with what the application says."""
+
+ROUTERS: Final = (
+    sandboxes.router, handoffs.router, control.router, signins.router, agent.router, live.router, events.router,
+)  # fmt: skip
+
+
 def product_version() -> str:
     """Return the installed version of Baton."""
     try:
@@ -33,30 +42,33 @@ def product_version() -> str:
 
 def create_app(services: Services) -> FastAPI:
     """Return the application around these services. It starts and stops none of them."""
-    app = FastAPI(
-        title="Baton", version="1", description=DESCRIPTION, openapi_url="/v1/openapi.json", docs_url=None,
-        redoc_url=None, generate_unique_id_function=_name, separate_input_output_schemas=False,
-    )  # fmt: skip
+    app = _routes()
     app.state.services = services
-    v1 = APIRouter(prefix="/v1")
-    for router in (
-        sandboxes.router,
-        handoffs.router,
-        control.router,
-        signins.router,
-        agent.router,
-        live.router,
-        events.router,
-    ):
-        v1.include_router(router)
-    app.include_router(v1)
-    app.include_router(health.router)
     errors.install(app)
+    pages.install(app)
     # The last added is the outermost: time everything, head everything, then bound bodies.
     app.add_middleware(BodyLimit, limit=services.settings.max_body)
     app.add_middleware(SecurityHeaders, tls=services.settings.tls)
     app.add_middleware(TimeRequests, metrics=services.metrics)
     return app
+
+
+def _routes() -> FastAPI:
+    app = FastAPI(
+        title="Baton", version="1", description=DESCRIPTION, openapi_url="/v1/openapi.json", docs_url=None,
+        redoc_url=None, generate_unique_id_function=_name, separate_input_output_schemas=False,
+    )  # fmt: skip
+    v1 = APIRouter(prefix="/v1")
+    for router in ROUTERS:
+        v1.include_router(router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    return app
+
+
+def openapi_document() -> str:
+    """Return the OpenAPI document as it is checked in."""
+    return json.dumps(_routes().openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _name(route: APIRoute) -> str:
@@ -76,5 +88,5 @@ def server_options(settings: Settings) -> dict[str, Any]:
     return given
 
 
-SNAPSHOT: Final = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
-"""The checked-in OpenAPI document; a test compares it with what the application says."""
+if __name__ == "__main__":
+    SNAPSHOT.write_text(openapi_document())

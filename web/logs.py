@@ -25,8 +25,12 @@ FORBIDDEN: Final = frozenset(
 )  # fmt: skip
 """Keys that are dropped from every log line, at any depth."""
 
-QUIET: Final = ("uvicorn.access", "websockets.client", "websockets.server", "httpx", "httpcore", "apprise", "aiosqlite")
-"""Libraries whose information lines carry addresses or bodies, or say nothing."""
+QUIET: Final = {
+    "uvicorn.access": "CRITICAL", "uvicorn.error": "WARNING", "websockets.client": "WARNING",
+    "websockets.server": "WARNING", "httpx": "WARNING", "httpcore": "WARNING", "aiosqlite": "WARNING",
+    "sqlalchemy": "WARNING", "apprise": "CRITICAL", "urllib3": "CRITICAL",
+}  # fmt: skip
+"""Libraries below these levels log addresses with queries, web hooks' addresses, statements with values, or bodies."""
 
 
 def drop_forbidden(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -92,7 +96,5 @@ def setup(level: str = "info", style: str = "console", *, stream: Any = None) ->
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = True
-    # uvicorn's own line for every accepted WebSocket carries the query string; its warnings do not.
-    logging.getLogger("uvicorn.error").setLevel("WARNING")
-    for name in QUIET:
-        logging.getLogger(name).setLevel("WARNING" if name != "uvicorn.access" else "CRITICAL")
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)

@@ -98,6 +98,22 @@ class TimeRequests:
         try:
             await self.app(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = _template(scope)
             method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PATCH", "DELETE"} else "other"
             self.metrics.requests.labels(method, route, str(status)).observe(time.perf_counter() - started)
+
+
+def _template(scope: Scope) -> str:
+    """Return a request's path with its parameters' names in place of their values.
+
+    A router that includes another leaves only its inner path in the scope, so the template is made from the outside.
+    """
+    if "endpoint" not in scope:
+        return "none"
+    path: str = scope["path"]
+    if path.startswith("/static/"):
+        return "/static"
+    for name, value in reversed(scope.get("path_params", {}).items()):
+        before, found, after = path.rpartition(f"/{value}")
+        path = f"{before}/{{{name}}}{after}" if found else path
+    return path

@@ -111,7 +111,7 @@ async def close_client(websocket: WebSocket, closed: Closed) -> None:
 
 @contextlib.asynccontextmanager
 async def credential_ends(
-    access: Access, caller: Caller, recheck: Callable[[], Awaitable[Caller]], *, every_s: float = RECHECK_S
+    access: Access, caller: Caller, recheck: Callable[[], Awaitable[Caller]]
 ) -> AsyncIterator[Awaitable[Closed]]:
     """Give an awaitable that is done when the credential behind a socket is revoked, expires or signs out."""
     told = asyncio.Event()
@@ -120,7 +120,7 @@ async def credential_ends(
     async def watch() -> Closed:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), every_s)
+                await asyncio.wait_for(told.wait(), RECHECK_S)
             told.clear()
             try:
                 await recheck()

@@ -120,17 +120,18 @@ class Sandboxes:
     ) -> Wire:
         sandbox = SandboxId(new_id("sb"))
         width, height = width or self._settings.width, height or self._settings.height
+        shown = clean_name(name) if name else _name_for(url)
         link = await self._fleet.open(SandboxSpec(sandbox, width, height, url))
-        secret = new_secret(CAPABILITY_PREFIX)
-        record = SandboxRecord(
-            sandbox, clean_name(name) if name else _name_for(url), owner, self._clock.now(), width, height,
-            str(link.hello.isolation["level"]) if link.hello else "", document={"capability": digest(secret)},
-        )  # fmt: skip
         try:
+            secret = new_secret(CAPABILITY_PREFIX)
+            record = SandboxRecord(
+                sandbox, shown, owner, self._clock.now(), width, height,
+                str(link.hello.isolation["level"]) if link.hello else "", document={"capability": digest(secret)},
+            )  # fmt: skip
             await self._records.add(record)
             self._wire_up(link)
             await self._broker.sandbox_opened(
-                sandbox, name=record.name, width=width, height=height, isolation=record.isolation, owner=owner
+                sandbox, name=shown, width=width, height=height, isolation=record.isolation, owner=owner
             )
         except BaseException:
             self._spawn(self._undo(sandbox))

@@ -133,17 +133,12 @@ class Notifier:
         await self._report(after)
 
     async def _report(self, delivery: Delivery) -> None:
-        facts: dict[str, Any] = {"id": delivery.id, "service": delivery.service, "tries": delivery.tries}
-        name = _EVENTS[delivery.state]
-        if delivery.state is not DeliveryState.DELIVERED:
-            facts["reason"] = delivery.error
+        arrived = delivery.state is DeliveryState.DELIVERED
+        facts: dict[str, Any] = {
+            "service": delivery.service, "tries": delivery.tries, "final": delivery.state is not DeliveryState.PENDING,
+            "error": delivery.error,
+        }  # fmt: skip
+        name = "notify/delivered" if arrived else "notify/failed"
         log.info(name, handoff=delivery.handoff, **facts)
-        self.on_try(delivery.state is DeliveryState.DELIVERED)
-        await self.journal.append(name, handoff=delivery.handoff, notice="asked", **facts)
-
-
-_EVENTS: Final = {
-    DeliveryState.DELIVERED: "notify/delivered",
-    DeliveryState.PENDING: "notify/failed",
-    DeliveryState.FAILED: "notify/given_up",
-}
+        self.on_try(arrived)
+        await self.journal.append(name, handoff=delivery.handoff, **facts)

@@ -1,4 +1,4 @@
-"""A real server over real sockets: SQLite, broker, keepers as processes (without browsers), and callers of each role."""
+"""A real server over real sockets: SQLite, broker, keepers as processes (without browsers), callers of each role."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from agent_bridge.store.database import Database
 from agent_bridge.words import Role
 from sandbox.host.keepers import Keepers
-from sandbox.words import SystemClock
+from sandbox.words import SandboxId, SystemClock
 from web.app import create_app, server_options
 from web.services import Services, compose
 from web.settings import Settings
@@ -83,6 +84,16 @@ class Served:
         self.http.cookies.clear()
         return {"Cookie": cookie, "Origin": self.url}
 
+    async def settle(self, sandbox: str, *, asked: bool = False, taken: bool = False) -> tuple[str, int]:
+        """Bring a sandbox of `agent` to a state: idle, asked, or taken by `operator`; returns handoff and epoch."""
+        view = (await self.services.broker.view(SandboxId(sandbox))).handoff
+        if view is not None:
+            await self.services.broker.cancel(view.id)
+        if not asked and not taken:
+            return "", 0
+        handoff = await self.ask(sandbox, condition={"text": "met"})
+        return handoff["id"], await self.take(sandbox) if taken else 0
+
     def socket(self, path: str, who: str = "", **given: Any) -> connect:
         """Open a WebSocket as `who`."""
         headers = {**self.bearer(who), **given.pop("headers", {})}
@@ -94,9 +105,10 @@ class Served:
 
 async def closes(socket: ClientConnection) -> tuple[int | None, str | None]:
     """Read a WebSocket to its end; returns code and reason."""
-    async with asyncio.timeout(5):
-        async for _ in socket:
-            pass
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(5):
+            while True:
+                await socket.recv()
     return socket.close_code, socket.close_reason
 
 
@@ -116,8 +128,9 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
     try:
         while not server.started:  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.005)
-        async with httpx.AsyncClient(base_url=settings.base_url(), timeout=20) as http:
-            yield Served(services, settings.base_url(), http)
+        url = f"http://127.0.0.1:{settings.port}"
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            yield Served(services, url, http)
     finally:
         server.should_exit = True
         await running

@@ -23,7 +23,7 @@ def _restored() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
-    for name in ("uvicorn.error", *logs.QUIET):
+    for name in logs.QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
@@ -72,12 +72,15 @@ def test_json_lines_are_json() -> None:
 
 
 @pytest.mark.usefixtures("_restored")
-def test_uvicorn_does_not_log_addresses_with_queries() -> None:
+def test_libraries_that_would_log_secrets_are_quiet() -> None:
     """Uvicorn's own lines for requests and accepted WebSockets, which carry the query string, are off."""
     out = io.StringIO()
     logs.setup("debug", "json", stream=out)
 
     logging.getLogger("uvicorn.access").info("GET /?token=hunter2")
     logging.getLogger("uvicorn.error").info('"WebSocket /cdp?token=hunter2" [accepted]')
+    logging.getLogger("apprise").error("Unparseable URL slack://hunter2")
+    logging.getLogger("urllib3.connectionpool").warning("Retrying: /services/hunter2")
+    logging.getLogger("sqlalchemy.engine.Engine").info("INSERT hunter2")
 
     assert out.getvalue() == ""
