@@ -23,7 +23,7 @@ _LIMIT = 256 * 1024 * 1024
 
 
 _TAIL = len(',"sessionId":"') + 32 + len('"}')
-"""Chromium writes the session last, 32 hex digits; quotes inside other strings are escaped, so nothing else looks so."""
+"""Chromium writes the session last, 32 hex digits; quotes inside other strings are escaped: nothing else looks so."""
 
 
 def session_of(raw: bytes) -> str | None:
@@ -81,7 +81,7 @@ class Connection:
         return self._ended
 
     def forward(self, message: dict[str, Any], on_reply: RawReply) -> int:
-        """Send `message` under an id of the pipe's own (returned); `on_reply` gets the raw reply once. Raises `Gone`."""
+        """Send `message` under an id of the pipe's (returned); `on_reply` gets the raw reply once. Raises `Gone`."""
         if self._ended.is_set():
             raise Gone("the browser of this sandbox has ended")
         self._next_id += 1
@@ -142,7 +142,7 @@ class Connection:
         return end
 
     def hook(self, session: str, hook: RawHook) -> Callable[[], None]:
-        """Hear the events of one CDP session as raw bytes, undecoded; one hook a session. Returns a function that ends it."""
+        """Hear the events of one CDP session as raw bytes; one hook a session. Returns a function that ends it."""
         self._hooks[session] = hook
         return lambda: self._hooks.pop(session, None) and None
 

@@ -6,23 +6,25 @@ when it is received and asks the fence again in the statement before it is hande
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 from sandbox.authority import Action, Answer, Verb
-from sandbox.cdp import strip_session
+from sandbox.cdp import RawReply, strip_session
 from sandbox.gate.errors import MethodRefused, NoSuchSession, agent_stopped, cdp_error, outcome_unknown, thrown
 from sandbox.gate.guard import guard, is_privileged, is_web_target
 from sandbox.gate.node import Node, Pending, Unknown
 from sandbox.gate.outbox import Outbox, Socket
 from sandbox.gate.rebuild import Branch, Told, Tree, rebuild
 from sandbox.gate.shared import Shared
-from sandbox.gate.standing import Standing
+from sandbox.gate.standing import Script, Standing
 from sandbox.gate.view import WATCHED, View
 from sandbox.gate.wire import encode, is_error, method_of, with_id
-from sandbox.words import BadRequest, BatonError, Epoch, Gone, TooMany
+from sandbox.words import BadRequest, BatonError, Epoch, Gone, NotFound, TooMany
 
 type Params = dict[str, Any]
 type BatonCall = Callable[["Client", Node, int, str, Params], None]
@@ -45,7 +47,7 @@ _PLANTS: Final = frozenset(
 
 
 class Client:
-    """One connection to the gate. `Gate` makes it, freezes it at the close and tells it the difference at the return."""
+    """One connection to the gate. `Gate` makes it, freezes it at the close, tells it the difference at the return."""
 
     def __init__(self, shared: Shared, name: str, socket: Socket, root: str, baton: BatonCall) -> None:
         self.name = name
@@ -122,8 +124,13 @@ class Client:
 
     def _check_page(self, node: Node) -> None:
         target = self.page_of(node)
-        page = next((p for p in self._shared.pages.all if p.target == target), None) if target else None
-        if page is not None and is_privileged(page.url):
+        if target is None:
+            return
+        try:
+            page = self._shared.pages.get(target)
+        except NotFound:
+            return  # it closed, or Baton is just attaching to it
+        if is_privileged(page.url):
             raise MethodRefused("this page belongs to the browser, not to the web; open an http(s) page")
 
     def _note(self, node: Node, method: str, params: Params) -> None:
@@ -200,7 +207,7 @@ class Client:
 
     def _event(self, node: Node, raw: bytes) -> None:
         method = method_of(raw)
-        if method in _FOLLOWED or method in _held_events(self._shared):
+        if method in _FOLLOWED or method in self._shared.standing.events:
             params = json.loads(raw)["params"]
             if not self._follow(node, method, params):
                 return
@@ -215,9 +222,8 @@ class Client:
             return self._attached(node, params)
         if method == "Target.detachedFromTarget":
             return self._detached(params["sessionId"])
-        if (answer := node.standing.event(method, params)) is not None and not self._shared.flowing:
-            node.standing.let_go()
-            self._send(node, *answer)
+        if node.standing.event(method, params) and not self._shared.flowing:
+            self.let_go(node)
         node.view.apply(method, params)
         return True
 
@@ -282,8 +288,7 @@ class Client:
         pending, self._pending = self._pending, {}
         unknown = []
         for pipe_id, command in pending.items():
-            late = command
-            self._shared.connection.replace(pipe_id, lambda raw, late=late: self._late(late, raw))
+            self._shared.connection.replace(pipe_id, partial(self._late, command))
             error = outcome_unknown(command.method, fence.holder, fence.epoch, now - command.sent)
             self.answer_error(command.client_id, command.node, error, command.method)
             unknown.append(
@@ -291,6 +296,24 @@ class Client:
             )
         self._tell_idle()
         return unknown
+
+    def add_again(self, node: Node, script: Script) -> asyncio.Future[None]:
+        """Add a new-document script again; done when it is known under its new name, however late that is."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def added(raw: bytes) -> None:
+            if not done.done():
+                done.set_result(None)
+            if is_error(raw):
+                return
+            identifier = json.loads(raw)["result"]["identifier"]
+            if node.suspended or script.client_id not in node.standing.scripts:
+                self._send(node, script.remove, {"identifier": identifier})
+            else:
+                script.real_id = identifier
+
+        self._send(node, script.remove.replace("remove", "add"), script.params, added)
+        return done
 
     def _late(self, pending: Pending, raw: bytes) -> None:
         self._shared.dropped += 1
@@ -403,11 +426,11 @@ class Client:
     def _tree(self, *, copy: bool) -> Tree:
         return {n.id: Branch(n.id, n.parent, n.info, n.view.copy() if copy else n.view) for n in self._nodes.values()}
 
-    def _send(self, node: Node, method: str, params: Params) -> None:
-        """Send a command of our own on one of the client's sessions, whoever holds control; its reply tells nothing."""
+    def _send(self, node: Node, method: str, params: Params, on_reply: RawReply = lambda _raw: None) -> None:
+        """Send a command of our own on one of the client's sessions, whoever holds control."""
         message = {"id": 0, "method": method, "params": params, "sessionId": node.id}
         try:
-            self._shared.connection.forward(message, lambda _raw: None)
+            self._shared.connection.forward(message, on_reply)
         except Gone:
             return
 
@@ -415,13 +438,6 @@ class Client:
         waiting, self._when_idle = self._when_idle, []
         for then in waiting:
             then()
-
-
-def _held_events(shared: Shared) -> Iterator[str]:
-    for held in shared.standing.held:
-        yield held.event
-        if held.ended:
-            yield held.ended
 
 
 def _parse(message: str | bytes) -> tuple[int, str | None, str, Params]:

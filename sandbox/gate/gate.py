@@ -198,22 +198,22 @@ class Gate:
 
     async def _restore(self) -> None:
         calls: list[Call] = []
-        scripts: list[Any] = []
+        adds: list[asyncio.Future[None]] = []
         for client, node in self._all():
             if not node.suspended:
                 continue
             node.suspended = False
             if node.standing.bindings and (page := client.page_of(node)):
                 self._shared.planted.add(page)
-            scripts += [(node, script) for script in node.standing.scripts.values()]
+            adds += [client.add_again(node, script) for script in node.standing.scripts.values()]
             calls += [(node.id, method, params) for method, params in node.standing.restore()]
-        adds = [(node.id, s.remove.replace("remove", "add"), s.params) for node, s in scripts]
-        discard = [
-            (p.session, m, {}) for p in self._shared.pages.all for m in ("Runtime.discardConsoleEntries", "Log.clear")
+        pages = self._shared.pages.all
+        discard: list[Call] = [
+            (p.session, m, {}) for p in pages for m in ("Runtime.discardConsoleEntries", "Log.clear")
         ]
-        results = await self._call_all(adds + calls + discard)
-        for (_node, script), result in zip(scripts, results, strict=False):
-            script.real_id = None if result is None else result.get("identifier")
+        await self._call_all(calls + discard)
+        if adds:
+            await asyncio.wait(adds, timeout=_SETTLE_S)
         await self._call_all(list(self._missing_worlds()))
 
     def _missing_worlds(self) -> Iterable[Call]:
@@ -240,7 +240,7 @@ class Gate:
     async def _infos(self) -> dict[str, dict[str, Any]]:
         try:
             found = await self._shared.connection.call("Target.getTargets")
-        except (CdpError, TimeoutError):
+        except (CdpError, Gone, TimeoutError):
             return {}
         return {info["targetId"]: info for info in found["targetInfos"]}
 
@@ -253,7 +253,7 @@ class Gate:
         async def one(session: str, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
             try:
                 return await self._shared.connection.call(method, params, session, _SETTLE_S)
-            except (CdpError, TimeoutError):
-                return None  # the session may have ended, or a dialog holds its page
+            except (CdpError, Gone, TimeoutError):
+                return None  # the session or the browser may have ended, or a dialog holds its page
 
         return list(await asyncio.gather(*(one(*call) for call in calls)))

@@ -55,7 +55,7 @@ def check_url(url: Any) -> None:
     if plain == "" or (scheme == "about" and rest.split("#")[0].split("?")[0] == "blank"):
         return
     raise MethodRefused(
-        f"an address that begins with {scheme[:20]!r} is not opened in a sandbox; use http:, https:, blob: or about:blank"
+        f"addresses that begin with {scheme[:20]!r} are not opened here; use http:, https:, blob: or about:blank"
     )
 
 

@@ -57,45 +57,75 @@ def _detached(branch: Branch) -> Iterator[Told]:
 
 
 def _session(seen: View, branch: Branch, tree: Tree, before: Tree, at: float) -> Iterator[Told]:
-    session, now = branch.session, branch.view
+    now = branch.view
+    steps = (
+        _targets_found(seen, now),
+        _page(seen, now),
+        _requests(seen, now, at),
+        _contexts_gone(seen, now),
+        _frames(seen, now),
+        _attached(branch.session, tree, before),
+        _swapped(seen, now),
+        _contexts_made(seen, now),
+        _lifecycle(seen, now),
+        _targets_lost(seen, now),
+    )
+    for step in steps:
+        yield from (Told(branch.session, method, params) for method, params in step)
 
-    def tell(method: str, params: Params) -> Told:
-        return Told(session, method, params)
 
+type Events = Iterator[tuple[str, Params]]
+
+
+def _targets_found(seen: View, now: View) -> Events:
     for target, info in now.discovered.items():
         if target not in seen.discovered:
-            yield tell("Target.targetCreated", {"targetInfo": info})
+            yield "Target.targetCreated", {"targetInfo": info}
         elif info != seen.discovered[target]:
-            yield tell("Target.targetInfoChanged", {"targetInfo": info})
+            yield "Target.targetInfoChanged", {"targetInfo": info}
+
+
+def _targets_lost(seen: View, now: View) -> Events:
+    for target in seen.discovered:
+        if target not in now.discovered:
+            yield "Target.targetDestroyed", {"targetId": target}
+
+
+def _page(seen: View, now: View) -> Events:
+    # A dialog that opened for the human and is still open is not told: their prompt stays theirs.
     if now.crashed and not seen.crashed:
-        yield tell("Inspector.targetCrashed", {})
+        yield "Inspector.targetCrashed", {}
     if seen.dialog and not now.dialog:
-        yield tell("Page.javascriptDialogClosed", {"result": False, "userInput": "", "frameId": _main(now)})
-    yield from (tell(m, p) for m, p in _requests(seen, now, at))
+        yield "Page.javascriptDialogClosed", {"result": False, "userInput": "", "frameId": _main(now)}
+
+
+def _contexts_gone(seen: View, now: View) -> Events:
     for unique, context in seen.contexts.items():
         if unique not in now.contexts:
             params = {"executionContextId": context["id"], "executionContextUniqueId": unique}
-            yield tell("Runtime.executionContextDestroyed", params)
-    yield from (tell(m, p) for m, p in _frames(seen, now, at))
+            yield "Runtime.executionContextDestroyed", params
+
+
+def _contexts_made(seen: View, now: View) -> Events:
+    for unique, context in now.contexts.items():
+        if unique not in seen.contexts:
+            yield "Runtime.executionContextCreated", {"context": context}
+
+
+def _attached(session: str, tree: Tree, before: Tree) -> Events:
     for child in tree.values():
         if child.parent == session and child.session not in before:
             params = {"sessionId": child.session, "targetInfo": child.info, "waitingForDebugger": False}
-            yield tell("Target.attachedToTarget", params)
+            yield "Target.attachedToTarget", params
+
+
+def _swapped(seen: View, now: View) -> Events:
     for frame in now.frames.values():
         if frame.remote and not (frame.id in seen.frames and seen.frames[frame.id].remote):
-            yield tell("Page.frameDetached", {"frameId": frame.id, "reason": "swap"})
-    for unique, context in now.contexts.items():
-        if unique not in seen.contexts:
-            yield tell("Runtime.executionContextCreated", {"context": context})
-    yield from (tell(m, p) for m, p in _lifecycle(seen, now))
-    for target in seen.discovered:
-        if target not in now.discovered:
-            yield tell("Target.targetDestroyed", {"targetId": target})
-    if now.dialog and not seen.dialog:
-        return  # it is still open and was opened for the human: their prompt stays theirs
+            yield "Page.frameDetached", {"frameId": frame.id, "reason": "swap"}
 
 
-def _requests(seen: View, now: View, at: float) -> Iterator[tuple[str, Params]]:
+def _requests(seen: View, now: View, at: float) -> Events:
     # The network buffers are dropped at the return, so that even what still runs is never told of again.
     for request, responded in seen.requests.items():
         if responded and now.ended.get(request):
@@ -111,7 +141,7 @@ def _requests(seen: View, now: View, at: float) -> Iterator[tuple[str, Params]]:
             yield "Network.loadingFailed", params
 
 
-def _frames(seen: View, now: View, at: float) -> Iterator[tuple[str, Params]]:
+def _frames(seen: View, now: View) -> Events:
     for frame in reversed(_parents_first(seen)):
         if frame.id not in now.frames and frame.parent is not None:
             yield "Page.frameDetached", {"frameId": frame.id, "reason": "remove"}
@@ -131,7 +161,7 @@ def _frames(seen: View, now: View, at: float) -> Iterator[tuple[str, Params]]:
             yield "Page.navigatedWithinDocument", params
 
 
-def _lifecycle(seen: View, now: View) -> Iterator[tuple[str, Params]]:
+def _lifecycle(seen: View, now: View) -> Events:
     for frame in _parents_first(now):
         if frame.remote:
             continue

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -52,12 +52,17 @@ class Held:
         return self.release, {**({self.key: key} if self.key else {}), **self.params}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """The whole of standing.toml."""
 
     records: Mapping[str, Record]
     held: tuple[Held, ...]
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """The events that `Standing.event` wants to hear of."""
+        return frozenset(e for h in self.held for e in (h.event, h.ended) if e)
 
     def without(self, name: str) -> Table:
         """Return the table without one entry (a record's method or a held event): tests show that it is needed."""
@@ -145,16 +150,16 @@ class Standing:
         """Take back what `sent` noted: the browser refused it."""
         self.armed.pop(method, None)
 
-    def event(self, method: str, params: Params) -> Command | None:
-        """Note an event that waits for an answer; returns the command that would let it go."""
+    def event(self, method: str, params: Params) -> bool:
+        """Note an event; returns whether something waits for an answer now."""
         for held in self.table.held:
             if held.event == method:
                 key = str(params.get(held.key or "", ""))
                 self.held[held.event, key] = held
-                return held.let_go(key)
+                return True
             if held.ended == method:
                 self.held = {k: v for k, v in self.held.items() if v is not held}
-        return None
+        return False
 
     def let_go(self) -> list[Command]:
         """Return the commands that answer everything held, and forget it."""

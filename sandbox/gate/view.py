@@ -6,8 +6,9 @@ the client has been told; at the close it is copied, and what goes on afterwards
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 type Params = dict[str, Any]
 
@@ -131,6 +132,10 @@ class View:
             gone = next((u for u, c in self.contexts.items() if c["id"] == p.get("executionContextId")), None)
         self.contexts.pop(gone or "", None)
 
+    def _responded(self, p: Params) -> None:
+        if p["requestId"] in self.requests:
+            self.requests[p["requestId"]] = True
+
     def _ended(self, p: Params, well: bool) -> None:
         if self.requests.pop(p["requestId"], None) is not None:
             self.ended[p["requestId"]] = well
@@ -142,7 +147,7 @@ class View:
         self.dialog = is_open
 
 
-_STEPS = {
+_STEPS: Final[dict[str, Callable[[View, Params], object]]] = {
     "Page.frameAttached": View._frame_attached,  # noqa: SLF001 - the class's own table of steps
     "Page.frameDetached": View._frame_detached,  # noqa: SLF001
     "Page.frameNavigated": View._frame_navigated,  # noqa: SLF001
@@ -158,9 +163,7 @@ _STEPS = {
     "Runtime.executionContextDestroyed": View._context_destroyed,  # noqa: SLF001
     "Runtime.executionContextsCleared": lambda v, _p: v.contexts.clear(),
     "Network.requestWillBeSent": lambda v, p: v.requests.__setitem__(p["requestId"], False),
-    "Network.responseReceived": lambda v, p: (
-        p["requestId"] in v.requests and v.requests.__setitem__(p["requestId"], True)
-    ),
+    "Network.responseReceived": View._responded,  # noqa: SLF001
     "Network.loadingFinished": lambda v, p: v._ended(p, True),  # noqa: SLF001
     "Network.loadingFailed": lambda v, p: v._ended(p, False),  # noqa: SLF001
     "Target.targetCreated": lambda v, p: v.discovered.__setitem__(p["targetInfo"]["targetId"], p["targetInfo"]),

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import itertools
-import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,50 +14,10 @@ import pytest
 import pytest_asyncio
 import websockets
 
-from sandbox.authority import Action, Answer, HandoffAsk, Verdict
 from sandbox.browser import Browser, launch
-from sandbox.fence import Fence
-from sandbox.gate import Gate, Unknown
-from sandbox.pages import Page, Pages
+from sandbox.pages import Pages
 from sandbox.screen import Size
-from sandbox.words import (
-    NOBODY,
-    THE_AGENT,
-    Epoch,
-    HandoffId,
-    Holder,
-    NotFound,
-    OperatorId,
-    SandboxId,
-    Side,
-    SystemClock,
-)
-
-ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
-
-COUNTER = """<!doctype html><title>{title}</title><h1>{title}</h1>
-<button onclick="acts++">Press</button> <input id=name> <a href="/two">Two</a> <a id=pop href="javascript:open('/popup')">Pop</a>
-<script>var acts = 0, reads = 0, ticks = 0; setInterval(() => ticks++, 20);
-Object.defineProperty(window, 'probe', {{get() {{ reads++; return reads }}}});</script>"""
-
-PAGES: dict[str, str] = {
-    "/": COUNTER.format(title="One"),
-    "/two": COUNTER.format(title="Two"),
-    "/popup": COUNTER.format(title="Popup"),
-    "/closes": "<script>setTimeout(close, 50)</script>",
-    "/frames": "<h1>Frames</h1><iframe src='{other}/two'></iframe><iframe src='/two'></iframe>",
-    "/data": "payload",
-}
-
-
-@dataclass(frozen=True)
-class Site:
-    """Two origins of different sites (so that Chromium swaps processes between them), same pages."""
-
-    here: str
-    other: str
-    asked: list[str] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+from tests.sandbox.gate.rig import PAGES, Raw, Rig, Site, until
 
 
 @pytest.fixture(scope="session")
@@ -118,175 +74,6 @@ def site() -> Iterator[Site]:
     server.server_close()
 
 
-class Agreeing:
-    """An authority that allows everything and keeps handoffs in a dict."""
-
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-        self.asks: list[HandoffAsk] = []
-        self.handoffs: dict[str, dict[str, Any]] = {}
-        self.verdict = Verdict(Answer.ALLOW)
-
-    def pushed(self, holder: Holder, epoch: Epoch) -> None:
-        """Nothing depends on it here."""
-
-    def permit(self, action: Action) -> Verdict:
-        self.actions.append(action)
-        return self.verdict
-
-    async def ask_handoff(self, ask: HandoffAsk) -> dict[str, Any]:
-        self.asks.append(ask)
-        handoff = {"id": f"ho_{len(self.handoffs)}", "state": "waiting", "kind": ask.params.get("kind")}
-        self.handoffs[handoff["id"]] = handoff
-        return handoff
-
-    async def get_handoff(self, handoff: str) -> dict[str, Any]:
-        if handoff not in self.handoffs:
-            raise NotFound(f"there is no handoff {handoff}", handoff=handoff)
-        return self.handoffs[handoff]
-
-    async def cancel_handoff(self, handoff: str) -> dict[str, Any]:
-        found = await self.get_handoff(handoff)
-        found["state"] = "cancelled"
-        return found
-
-
-class Rig:
-    """A gate before a browser: transfers control as a keeper would, and looks with Baton's own eyes."""
-
-    def __init__(self, browser: Browser, pages: Pages, room: Path) -> None:
-        self.connection = browser.connection
-        self.pages = pages
-        self.fence = Fence()
-        self.authority = Agreeing()
-        self.downloads, self.uploads = room / "downloads", room / "uploads"
-        self.downloads.mkdir()
-        self.uploads.mkdir()
-        self.gate = Gate(
-            self.connection, pages, self.fence, self.authority, sandbox=SandboxId("sb_test"),
-            downloads=self.downloads, uploads=self.uploads, clock=SystemClock(),
-        )  # fmt: skip
-        self.written: list[bytes] = []
-        self.url = ""
-        self._epochs = itertools.count(1)
-        self._clients = itertools.count(1)
-
-    async def serve(self, socket: websockets.ServerConnection) -> None:
-        await self.gate.serve(socket, f"client-{next(self._clients)}")
-
-    async def shut(self, drain_s: float = 1.0, holder: Holder = NOBODY) -> tuple[Unknown, ...]:
-        """Take control away, and give it to Ann once the gate has acknowledged."""
-        self.fence.push(holder, Epoch(next(self._epochs)), 1000.0)
-        unknown = await self.gate.close(drain_s)
-        self.fence.push(ANN, Epoch(next(self._epochs)), 1000.0)
-        return unknown
-
-    async def open(self) -> tuple[str, ...]:
-        """Give control to the agent."""
-        epoch = Epoch(next(self._epochs))
-        return await self.gate.open(lambda: self.fence.push(THE_AGENT, epoch, 2000.0))
-
-    def page(self) -> Page:
-        return self.pages.get(None)
-
-    async def js(self, expression: str, page: Page | None = None) -> Any:
-        """Evaluate through Baton's own session."""
-        params = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
-        result = await self.pages.call(page or self.page(), "Runtime.evaluate", params)
-        return result["result"].get("value")
-
-    async def goto(self, url: str, page: Page | None = None) -> None:
-        """Navigate as the human does, and wait for the load."""
-        page = page or self.page()
-        await self.pages.call(page, "Page.navigate", {"url": url})
-        await until_async(lambda: self._loaded(page))
-
-    async def _loaded(self, page: Page) -> bool:
-        return bool(await self.js("document.readyState === 'complete' && location.href !== 'about:blank'", page))
-
-
-async def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:  # noqa: ASYNC109
-    """Poll until `condition()` is true; returns what it returned."""
-    deadline = asyncio.get_running_loop().time() + timeout
-    while not (value := condition()):
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return value
-
-
-async def until_async(condition: Callable[[], Any], timeout: float = 10.0) -> Any:  # noqa: ASYNC109
-    """Poll until `await condition()` is true."""
-    deadline = asyncio.get_running_loop().time() + timeout
-    while not (value := await condition()):
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
-    return value
-
-
-class Refused(Exception):
-    """A CDP error a raw client got."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(error["message"])
-        self.code, self.data = error["code"], error.get("data")
-
-
-class Raw:
-    """A CDP client that does exactly what a test says."""
-
-    def __init__(self, socket: websockets.ClientConnection) -> None:
-        self.socket = socket
-        self.events: list[dict[str, Any]] = []
-        self._next = itertools.count(1)
-        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        with contextlib.suppress(websockets.ConnectionClosed):
-            async for raw in self.socket:
-                message = json.loads(raw)
-                if "id" in message and message["id"] in self._replies:
-                    self._replies.pop(message["id"]).set_result(message)
-                else:
-                    self.events.append(message)
-
-    async def start(
-        self, method: str, params: dict[str, Any] | None = None, session: str | None = None
-    ) -> asyncio.Future[Any]:
-        """Send a command without waiting for its answer."""
-        number = next(self._next)
-        future = self._replies[number] = asyncio.get_running_loop().create_future()
-        message: dict[str, Any] = {"id": number, "method": method, "params": params or {}}
-        if session is not None:
-            message["sessionId"] = session
-        await self.socket.send(json.dumps(message))
-        return future
-
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, session: str | None = None
-    ) -> dict[str, Any]:
-        """Call and return the result; raises `Refused`."""
-        reply = await asyncio.wait_for(await self.start(method, params, session), 10)
-        if "error" in reply:
-            raise Refused(reply["error"])
-        return dict(reply["result"])
-
-    async def page(self, target: str) -> str:
-        """Attach to a page; returns the CDP session."""
-        return str((await self.call("Target.attachToTarget", {"targetId": target, "flatten": True}))["sessionId"])
-
-    def named(self, method: str, session: str | None = None) -> list[dict[str, Any]]:
-        """The parameters of the events with this name."""
-        return [
-            e["params"] for e in self.events
-            if e.get("method") == method and (session is None or e.get("sessionId") == session)
-        ]  # fmt: skip
-
-    async def close(self) -> None:
-        await self.socket.close()
-        await self._task
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Browser, Pages]]:
     """One browser for all tests of the gate."""
@@ -305,8 +92,8 @@ async def rig(chromium: tuple[Browser, Pages], tmp_path: Path, site: Site) -> As
     await rig.gate.start()
     write = browser.connection._writer.write
 
-    def tapped(data: bytes) -> None:
-        rig.written.append(data)
+    def tapped(data: bytes | bytearray | memoryview) -> None:
+        rig.written.append(bytes(data))
         write(data)
 
     browser.connection._writer.write = tapped  # type: ignore[method-assign]
@@ -331,6 +118,3 @@ async def raw(rig: Rig) -> AsyncIterator[Raw]:
     client = Raw(await websockets.connect(rig.url, max_size=None, compression=None))
     yield client
     await client.close()
-
-
-__all__ = ["ANN", "Agreeing", "HandoffId", "Raw", "Refused", "Rig", "Site", "until", "until_async"]

@@ -11,10 +11,10 @@ import websockets
 
 from sandbox.authority import Answer, Verb, Verdict
 from sandbox.words import NOBODY, THE_AGENT, Conflict, Epoch, HandoffId, StaleEpoch
-from tests.sandbox.gate.conftest import ANN, Raw, Refused, until
+from tests.sandbox.gate.rig import ANN, Raw, Refused, until
 
 if TYPE_CHECKING:
-    from tests.sandbox.gate.conftest import Rig, Site
+    from tests.sandbox.gate.rig import Rig, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,7 +65,7 @@ async def test_drain_lets_commands_finish(rig: Rig, raw: Raw) -> None:
 
 
 async def test_unknown_outcome(rig: Rig, raw: Raw) -> None:
-    """What does not answer in time is reported, its client is told so, its real reply is dropped, and nothing wedges."""
+    """What does not answer in time is reported and its client told; its real reply is dropped, and nothing wedges."""
     session = await raw.page(rig.page().target)
     expression = "new Promise(r => window.later = r)"
     answer = await raw.start("Runtime.evaluate", {"expression": expression, "awaitPromise": True}, session)
@@ -141,8 +141,11 @@ async def test_authority_is_asked(rig: Rig, raw: Raw) -> None:
     await raw.call("DOM.getDocument", {}, session)
     (action,) = rig.authority.actions
     assert (action.verb, action.method, action.target, action.epoch) == (
-        Verb.READ, "DOM.getDocument", rig.page().target, rig.fence.epoch,
-    )  # fmt: skip
+        Verb.READ,
+        "DOM.getDocument",
+        rig.page().target,
+        rig.fence.epoch,
+    )
     rig.authority.verdict = Verdict(Answer.REFUSE, "the budget is spent")
 
     with pytest.raises(Refused, match="the budget is spent"):
@@ -179,8 +182,20 @@ async def test_refused_in_every_state(rig: Rig, raw: Raw, method: str, params: d
     assert rig.written == []
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", " FILE:///etc", "fi\tle:///etc", "javascript:1", "data:text/html,x",
-                                 "view-source:http://x", "about:version", "chrome://version", "\x00file:///etc"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        " FILE:///etc",
+        "fi\tle:///etc",
+        "javascript:1",
+        "data:text/html,x",
+        "view-source:http://x",
+        "about:version",
+        "chrome://version",
+        "\x00file:///etc",
+    ],
+)
 async def test_schemes(rig: Rig, raw: Raw, url: str) -> None:
     """Only http(s), about:blank and blob are opened."""
     session = await raw.page(rig.page().target)
@@ -215,8 +230,18 @@ async def test_foreign_sessions_are_unknown(rig: Rig, raw: Raw) -> None:
     await other.close()
 
 
-@pytest.mark.parametrize("message", ["{", "[]", '{"id": "1", "method": "x"}', '{"id": 1}', '{"id": true, "method": "x"}',
-                                     '{"id": 1, "method": "x", "params": 3}', "[" * 100_000])  # fmt: skip
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{",
+        "[]",
+        '{"id": "1", "method": "x"}',
+        '{"id": 1}',
+        '{"id": true, "method": "x"}',
+        '{"id": 1, "method": "x", "params": 3}',
+        "[" * 100_000,
+    ],
+)
 async def test_unreadable_messages(rig: Rig, raw: Raw, message: str) -> None:
     """What is not CDP is answered with an error, and the client goes on."""
     await raw.socket.send(message)
@@ -229,8 +254,7 @@ async def test_duplicate_keys_cannot_smuggle(rig: Rig, raw: Raw) -> None:
     rig.written.clear()
     session = await raw.page(rig.page().target)
     await raw.socket.send(
-        '{"id":900,"method":"Page.navigate","params":{"url":"file:///etc","url":"about:blank"},"sessionId":"%s"}'
-        % session
+        f'{{"id":900,"method":"Page.navigate","params":{{"url":"file:///etc","url":"about:blank"}},"sessionId":"{session}"}}'
     )
     await until(lambda: any(b"Page.navigate" in w for w in rig.written))
     assert not any(b"file:" in w for w in rig.written)
@@ -257,8 +281,10 @@ async def test_files_and_downloads(rig: Rig, raw: Raw) -> None:
         await raw.call("Browser.setDownloadBehavior", {"behavior": behavior, "downloadPath": "/etc"})
     sent = [json.loads(w[:-1])["params"] for w in rig.written]
     assert [(p["behavior"], p["downloadPath"]) for p in sent] == [
-        ("allow", str(rig.downloads)), ("allowAndName", str(rig.downloads)), ("allow", str(rig.downloads)),
-    ]  # fmt: skip
+        ("allow", str(rig.downloads)),
+        ("allowAndName", str(rig.downloads)),
+        ("allow", str(rig.downloads)),
+    ]
 
 
 async def test_browser_close_is_leaving(rig: Rig, raw: Raw) -> None:
@@ -287,9 +313,12 @@ async def test_asks_for_a_human(rig: Rig, raw: Raw, site: Site) -> None:
     session = await raw.page(rig.page().target)
     described = await raw.call("Baton.describe", {}, session)
     assert described == {
-        "sandbox": "sb_test", "target": rig.page().target, "holder": {"side": "agent", "operator": None, "name": None},
-        "epoch": rig.fence.epoch, "session": session,
-    }  # fmt: skip
+        "sandbox": "sb_test",
+        "target": rig.page().target,
+        "holder": {"side": "agent", "operator": None, "name": None},
+        "epoch": rig.fence.epoch,
+        "session": session,
+    }
     params = {"kind": "captcha", "instructions": "Solve it", "condition": {"url": "*/two"}, "idempotencyKey": "k"}
     handoff = await raw.call("Baton.requestHandoff", params, session)
     (ask,) = rig.authority.asks
@@ -313,7 +342,7 @@ async def test_asks_for_a_human(rig: Rig, raw: Raw, site: Site) -> None:
 
 
 async def test_completed_finds_a_reconnected_client(rig: Rig, raw: Raw) -> None:
-    """Where the CDP session that asked has gone, the event comes on the client's root; where nobody is left, nowhere."""
+    """Where the CDP session that asked has gone, the event comes on the root; where nobody is left, nowhere."""
     session = await raw.page(rig.page().target)
     first = await raw.call("Baton.requestHandoff", {}, session)
     second = await raw.call("Baton.requestHandoff", {}, session)
@@ -356,7 +385,7 @@ async def test_several_clients(rig: Rig, raw: Raw, site: Site) -> None:
     await rig.goto(site.here + "/two")
     await rig.open()
     for client in (raw, other):
-        await until(lambda client=client: client.named("Page.frameNavigated", sessions[client]))
+        await client.call("Baton.describe")
         assert client.named("Page.frameNavigated")[-1]["frame"]["url"] == site.here + "/two"
     assert rig.gate.statistics().clients == 2
     assert "2" in repr(rig.gate)

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,14 @@ def protocol(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return {f"{d['domain']}.{c['name']}" for d in described["domains"] for c in d.get("commands", ())}
 
 
-def _described(port_file: Path) -> dict[str, list[dict[str, object]]]:
+def _described(port_file: Path) -> dict[str, list[dict[str, Any]]]:
     deadline = time.monotonic() + 20
     while not (port_file.exists() and (text := port_file.read_text())):
         assert time.monotonic() < deadline, "Chromium did not open its port"
         time.sleep(0.05)
     port = text.split()[0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/protocol", timeout=20) as answer:
-        described: dict[str, list[dict[str, object]]] = json.load(answer)
+        described: dict[str, list[dict[str, Any]]] = json.load(answer)
     return described
 
 
@@ -51,7 +52,8 @@ def test_lists_every_method_of_this_chromium(protocol: set[str]) -> None:
 def test_what_clients_need_is_not_refused() -> None:
     """What Playwright and puppeteer cannot work without may be used."""
     table = method_table()
-    for method in ("Target.setAutoAttach", "Page.enable", "Runtime.enable", "Runtime.evaluate", "Runtime.callFunctionOn",
+    for method in ("Target.setAutoAttach", "Page.enable", "Runtime.enable", "Runtime.evaluate",
+                   "Runtime.callFunctionOn",
                    "Input.dispatchMouseEvent", "Page.captureScreenshot", "Browser.setDownloadBehavior"):  # fmt: skip
         assert table[method].verb is not None
 

@@ -15,7 +15,7 @@ import pytest
 from sandbox.words import HandoffId
 
 if TYPE_CHECKING:
-    from tests.sandbox.gate.conftest import Rig, Site
+    from tests.sandbox.gate.rig import Rig, Site
 
 HERE = Path(__file__).parent / "node"
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ async def running(script: str, url: str) -> AsyncIterator[Script]:
 
 
 @pytest.mark.parametrize("script", ["puppeteer.mjs", "playwright.mjs"])
-async def test_works_stops_goes_on_and_asks(rig: Rig, site: Site, script: str) -> None:
+async def test_works_stops_goes_on_and_asks(rig: Rig, site: Site, script: str) -> None:  # noqa: PLR0915 - one story
     """A Node script acts, is refused without a byte on the pipe, survives what a human does, and asks for one."""
     async with running(script, rig.url) as node:
         reads = 0

@@ -7,24 +7,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Error, Page, async_playwright
+from playwright.async_api import BrowserContext, Error, Page, Playwright, async_playwright
 
 from sandbox.words import THE_AGENT, Epoch
 
 if TYPE_CHECKING:
-    from tests.sandbox.gate.conftest import Rig, Site
+    from tests.sandbox.gate.rig import Rig, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def playwright() -> AsyncIterator[Playwright]:
+    """Playwright's driver."""
+    async with async_playwright() as driver:
+        yield driver
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(rig: Rig) -> AsyncIterator[BrowserContext]:
+async def context(rig: Rig, playwright: Playwright) -> AsyncIterator[BrowserContext]:
     """The default context as Playwright sees it through the gate."""
-    async with async_playwright() as pw:
-        browser = await pw.chromium.connect_over_cdp(rig.url)
-        browser.contexts[0].set_default_timeout(8000)
-        yield browser.contexts[0]
-        await browser.close()
+    browser = await playwright.chromium.connect_over_cdp(rig.url)
+    browser.contexts[0].set_default_timeout(8000)
+    yield browser.contexts[0]
+    await browser.close()
 
 
 async def back(rig: Rig, context: BrowserContext) -> tuple[str, ...]:
@@ -55,10 +61,20 @@ async def test_stops_and_goes_on(rig: Rig, context: BrowserContext) -> None:
     written = len(rig.written)
 
     for attempt in (
-        page.evaluate("acts = 100"), page.evaluate("probe"), page.get_by_role("button").click(),
-        page.content(), page.goto("about:blank"), page.keyboard.press("a"), page.mouse.click(5, 5), page.screenshot(),
-        page.reload(), context.new_page(), context.cookies(), page.set_content("<p>"), page.pdf(),
-    ):  # fmt: skip
+        page.evaluate("acts = 100"),
+        page.evaluate("probe"),
+        page.get_by_role("button").click(),
+        page.content(),
+        page.goto("about:blank"),
+        page.keyboard.press("a"),
+        page.mouse.click(5, 5),
+        page.screenshot(),
+        page.reload(),
+        context.new_page(),
+        context.cookies(),
+        page.set_content("<p>"),
+        page.pdf(),
+    ):
         with pytest.raises(Error, match="Ann has control of this sandbox since 00:16:40 UTC"):
             await attempt
 
@@ -200,7 +216,7 @@ async def test_frames_go_and_change_process(rig: Rig, site: Site, context: Brows
     assert await frame.evaluate("acts") == 1
     await rig.shut()
     await rig.js(
-        "new Promise(done => { const b = document.querySelector('iframe'); b.onload = done; b.src = '/two' }).then(() => 1)"
+        "new Promise(r => { const b = document.querySelector('iframe'); b.onload = r; b.src = '/two' }).then(() => 1)"
     )
     await back(rig, context)
 
@@ -256,6 +272,6 @@ async def test_fenced_at_the_last_step(rig: Rig, context: BrowserContext) -> Non
 
 
 async def _until_pages(rig: Rig, number: int) -> None:
-    from tests.sandbox.gate.conftest import until
+    from tests.sandbox.gate.rig import until
 
     await until(lambda: len(rig.pages.all) == number)

@@ -13,10 +13,10 @@ import pytest
 import websockets
 
 from sandbox.words import THE_AGENT, Epoch, Holder, StaleEpoch
-from tests.sandbox.gate.conftest import Raw, until
+from tests.sandbox.gate.rig import Raw, until
 
 if TYPE_CHECKING:
-    from tests.sandbox.gate.conftest import Rig
+    from tests.sandbox.gate.rig import Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
