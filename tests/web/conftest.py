@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from web.app import create_app, server_options
 from web.services import Services, compose
 from web.settings import Settings
 
-FAKE_KEEPER = Path(__file__).with_name("fake_keeper.py")
+FAKE_KEEPER = (sys.executable, str(Path(__file__).with_name("fake_keeper.py")))
 
 
 @dataclass
@@ -113,13 +113,13 @@ async def closes(socket: ClientConnection) -> tuple[int | None, str | None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Served]:
-    """Run a server with these settings on a free port."""
+async def serving(settings: Settings, keeper: Sequence[str] = FAKE_KEEPER) -> AsyncIterator[Served]:
+    """Run a server with these settings on a free port; `keeper` starts its keepers."""
     plug = socket.socket()
     plug.bind(("127.0.0.1", 0))
     settings = settings.model_copy(update={"port": plug.getsockname()[1]})
     database = await Database.open(settings.state_dir)
-    keepers = Keepers(settings.state_dir, [sys.executable, str(FAKE_KEEPER)], adoption_s=5, launch_s=20)
+    keepers = Keepers(settings.state_dir, keeper, adoption_s=5, launch_s=20)
     services = compose(settings, SystemClock(), database, keepers)
     await services.start()
     config = uvicorn.Config(create_app(services), **{**server_options(settings), "loop": "none"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,7 +112,7 @@ async def test_a_restarted_server_goes_on(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
 
     def keepers() -> Keepers:
-        return Keepers(tmp_path, [sys.executable, str(FAKE_KEEPER)], adoption_s=20, launch_s=20)
+        return Keepers(tmp_path, FAKE_KEEPER, adoption_s=20, launch_s=20)
 
     first = compose(settings, SystemClock(), database, keepers())
     await first.start()
