@@ -105,7 +105,7 @@ async def launch(
     try:
         browser = await _start([*common, "--no-sandbox", "--test-type", "about:blank"], profile, environment, uid)
     except Gone as error:
-        raise Unavailable("Chromium did not start; run `baton doctor`") from error
+        raise Unavailable(f"{error.message}; run `baton doctor`") from error
     browser.sandboxed = False
     return browser
 
@@ -136,7 +136,7 @@ async def _start(flags: Sequence[str], profile: Path, env: Mapping[str, str], ui
         await connection.call("Browser.getVersion", timeout=_START_S)
     except Gone:
         await browser.close()
-        raise
+        raise Gone(f"Chromium ended at its start with status {process.returncode}") from None
     except (TimeoutError, CdpError) as error:
         await browser.close()
         raise Unavailable("Chromium did not start; run `baton doctor`") from error

@@ -83,7 +83,7 @@ def claim_uid() -> UidLock:
     start = random.randrange(len(UIDS))  # noqa: S311 - spreads, hides nothing
     for step in range(len(UIDS)):
         uid = UIDS[(start + step) % len(UIDS)]
-        lock = _try_lock(uid)
+        lock = try_lock(uid)
         if lock is None:
             continue
         if not processes.of_uid(uid):
@@ -92,7 +92,8 @@ def claim_uid() -> UidLock:
     raise Unavailable("every uid for sandboxes is taken; close some sandboxes", first=UIDS.start, last=UIDS.stop - 1)
 
 
-def _try_lock(uid: int) -> UidLock | None:
+def try_lock(uid: int) -> UidLock | None:
+    """Take one uid, unless some keeper has it."""
     path = lock_path(uid)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

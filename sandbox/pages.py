@@ -16,6 +16,8 @@ from sandbox.cdp import CdpError, Connection
 from sandbox.screen import Tab
 from sandbox.words import Gone, NotFound
 
+_TITLE_MAY_CHANGE = frozenset({"Page.domContentEventFired", "Page.loadEventFired", "Page.navigatedWithinDocument"})
+
 
 def bare_url(url: str) -> str:
     """Return `url` without user, query and fragment: what may be shown and stored."""
@@ -148,6 +150,8 @@ class Pages:
         elif method == "Target.targetCrashed" and (page := self._pages.get(params["targetId"])):
             for listener in list(self._crashed):
                 listener(Tab(page.target, bare_url(page.url), page.title, page is self.active))
+        elif method in _TITLE_MAY_CHANGE and session and (page := self._by_session.get(session)):
+            self._spawn(self._refresh(page))
         if session and (page := self._by_session.get(session)):
             for heard in list(self._events):
                 heard(page, session, method, params)
@@ -195,6 +199,17 @@ class Pages:
         except (CdpError, Gone, TimeoutError):
             return  # it closed while we attached; its detach event cleans up
         self._first.set()
+
+    async def _refresh(self, page: Page) -> None:
+        """Read address and title again: Chromium tells of a new title only when the address changes too (measured)."""
+        try:
+            reply = await self.connection.call("Target.getTargetInfo", {"targetId": page.target})
+        except (CdpError, Gone, TimeoutError):
+            return
+        info = reply["targetInfo"]
+        if (page.url, page.title) != (info["url"], info["title"]):
+            page.url, page.title = info["url"], info["title"]
+            self._tell()
 
     async def _let_go(self, session: str) -> None:
         try:

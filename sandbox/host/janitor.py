@@ -14,7 +14,7 @@ import structlog
 
 from sandbox import processes
 from sandbox.display.xvfb import SOCKETS
-from sandbox.isolation import lock_path, wipe_uid
+from sandbox.isolation import try_lock, wipe_uid
 from sandbox.keeper.files import KeeperRecord
 from sandbox.processes import Process
 from sandbox.words import SandboxId
@@ -65,13 +65,15 @@ async def clean(directory: Path) -> None:
     """
     record = KeeperRecord.read(directory)
     if record is not None:
-        await _end_processes(record)
+        # A uid that another keeper has by now is no longer this sandbox's; nothing of ours can run under it.
+        lock = None if record.uid is None else try_lock(record.uid)
+        if record.uid is None or lock is not None:
+            await _end_processes(record)
         _remove_display(record)
         if record.room is not None and record.room.resolve() != directory.resolve():
             shutil.rmtree(record.room, ignore_errors=True)
-        if record.uid is not None:
-            with contextlib.suppress(OSError):
-                lock_path(record.uid).unlink()
+        if lock is not None:
+            lock.release()
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
     _log.info("removed what a dead keeper left", sandbox=directory.name)
 

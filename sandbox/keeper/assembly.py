@@ -126,7 +126,7 @@ async def _open(
 
     pages = Pages(browser.connection)
     version, _ = await asyncio.gather(browser.connection.call("Browser.getVersion"), pages.start())
-    await Downloads.open(browser.connection, room.downloads, on_download)
+    await Downloads.open(browser.connection, room.downloads, on_download, clock)
     screen: KeptScreen
     if xvfb is not None:
         undo.append(("full screen", FullScreen(pages).close))

@@ -40,6 +40,8 @@ class Control:
         self._note = note
         self._open = False
         self._lock = asyncio.Lock()
+        self._severed = 0
+        self._turns: set[asyncio.Future[dict[str, Any]]] = set()
         self._closed: tuple[Epoch, list[dict[str, Any]]] | None = None
         self._opened: tuple[Epoch, list[str]] | None = None
         self._methods: dict[str, Method] = {
@@ -61,10 +63,20 @@ class Control:
         """Do what the server asks. Raises `BadRequest` for an unknown method, else what the method raises."""
         if method not in self._methods:
             raise BadRequest(f"a keeper knows no {method}", method=method)
-        return await self._methods[method](params)
+        # A turn that has begun is finished even if the server goes away meanwhile: half a turn is neither.
+        turn = asyncio.ensure_future(self._methods[method](params))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turned)
+        return await asyncio.shield(turn)
+
+    def _turned(self, turn: asyncio.Future[dict[str, Any]]) -> None:
+        self._turns.discard(turn)
+        if not turn.cancelled():
+            turn.exception()  # whoever asked has it, or has gone
 
     def sever(self) -> None:
         """The server is gone: nobody acts until the next one pushes."""
+        self._severed += 1
         self._fence.shut()
         self._release()
 
@@ -98,6 +110,13 @@ class Control:
             raise StaleEpoch(f"epoch {epoch} has passed; the sandbox is at {fence.epoch}", epoch=fence.epoch)
         if epoch == fence.epoch and fence.holder.side is Side.OPERATOR:
             raise Conflict(f"epoch {epoch} belongs to {fence.holder}; a new holder needs a new epoch", epoch=epoch)
+        severed = self._severed
+
+        def push() -> None:
+            if severed != self._severed:
+                raise StaleEpoch("the server that wanted this is gone", epoch=fence.epoch)
+            fence.push(THE_AGENT, epoch, since)
+
         async with self._lock:
             if (fence.holder, fence.epoch) != (THE_AGENT, epoch):
                 if not self._open:
@@ -105,7 +124,7 @@ class Control:
                     fence.shut()
                     self._release()
                     await self._state.blank_secrets()
-                notes = await self._gate.open(lambda: fence.push(THE_AGENT, epoch, since))
+                notes = await self._gate.open(push)
                 self._open, self._opened = True, (epoch, list(notes))
                 self._state.secret_lease(False)
         return {"notes": self._opened[1] if self._opened is not None and self._opened[0] == epoch else []}

@@ -240,20 +240,19 @@ class Keeper:
 
     async def _make_way(self) -> None:
         """Let a new server in only where the old one is gone. Raises `Conflict` otherwise."""
-        if self._current is None:
-            return
-        peer, connection = self._current
-        try:
-            await asyncio.wait_for(peer.closed.wait(), _MAKE_WAY_S)
-        except TimeoutError:
-            holder = _process_behind(connection)
-            if holder is not None and Process.of(holder) is not None:
-                message = f"another server (process {holder}) holds this sandbox; stop it first"
-                raise Conflict(message, pid=holder) from None
-            connection.transport.abort()
-            await peer.closed.wait()
-        # Before the next one is greeted: what the old one had pushed must not outlive it.
-        self._on_server_lost(peer)
+        while self._current is not None:
+            peer, connection = self._current
+            try:
+                await asyncio.wait_for(peer.closed.wait(), _MAKE_WAY_S)
+            except TimeoutError:
+                holder = _process_behind(connection)
+                if holder is not None and Process.of(holder) is not None:
+                    message = f"another server (process {holder}) holds this sandbox; stop it first"
+                    raise Conflict(message, pid=holder) from None
+                connection.transport.abort()
+                await peer.closed.wait()
+            # Before the next one is greeted: what the old one had pushed must not outlive it.
+            self._on_server_lost(peer)
 
     def _on_server_lost(self, peer: Peer) -> None:
         """Let nobody act until the next server pushes. Does nothing for a server that is lost already."""
@@ -263,7 +262,8 @@ class Keeper:
         _log.warning("server lost", sandbox=self.config.sandbox)
         if self._control is not None:
             self._control.sever()
-        self.fence.shut()
+        else:
+            self.fence.shut()
         if self._failure is not None:
             self._ending.set()
         self._wait_for_adoption()

@@ -72,8 +72,8 @@ class Peer:
         try:
             async for raw in self._socket:
                 self._on_message(json.loads(raw))
-        except (ConnectionClosed, ValueError):
-            pass  # an end is an end; text that is no JSON is not from a peer of ours
+        except (ConnectionClosed, ValueError, KeyError, TypeError):
+            pass  # an end is an end, and what cannot be read is not from a peer of ours
         finally:
             self.closed.set()
             writer.cancel()

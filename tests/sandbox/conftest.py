@@ -45,7 +45,9 @@ class Traces:
 
     def listening(self) -> list[str]:
         """TCP ports that something of this sandbox's own user listens on."""
-        lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+        lines = [
+            line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()
+        ]
         return [line[1] for line in lines if line[3] == "0A" and line[7] == str(self.record.uid)]
 
     def left(self) -> list[str]:
@@ -70,7 +72,9 @@ class Traces:
             things += [socket for socket in (SOCKETS / f"X{(record.display or ':none')[1:]}",) if self._mine(socket)]
         sockets = [line for line in Path("/proc/net/unix").read_text().splitlines() if f"{room}/" in line]
         segments = [
-            line for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:] if line.split()[7] == str(record.uid)
+            line
+            for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+            if line.split()[7] == str(record.uid)
         ]
         return [*(str(thing) for thing in (*found, *things)), *sockets, *segments, *self.listening()]
 
