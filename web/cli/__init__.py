@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -172,5 +171,4 @@ def token_revoke(token_id: str, state_dir: StateDir = None) -> None:
 
 def main() -> None:
     """Entry point of the `baton` command."""
-    os.umask(0o077)
     app()
