@@ -123,7 +123,7 @@ async def measure(rounds: int, chromium: Browser, state: Path, port: int) -> lis
     await queue.wait_for_url(f"http://127.0.0.1:{port}/")
     samples = []
     async with AsyncClient(url=f"http://127.0.0.1:{port}", token=token) as client, async_playwright() as playwright:
-        sandbox = await client.open(url="about:blank")
+        sandbox = await client.open()
         browser = await playwright.chromium.connect_over_cdp(sandbox.cdp_url)
         agent = browser.contexts[0].pages[0]
         await agent.set_content(PAGE)
