@@ -66,14 +66,14 @@ export function drawAction({ view, known, next }, acts) {
 
 /**
  * Only where there is no live picture.
- * @param {{view: string, known: import('./view.js').Known, ended: any}} facts
+ * @param {{view: string, control: any, known: import('./view.js').Known, ended: any}} facts
  * @param {{retry: () => void}} acts
  */
-export function drawVeil({ view, known, ended }, acts) {
+export function drawVeil({ view, control, known, ended }, acts) {
   const again = () => h('button.button.quiet', { type: 'button', on: { click: acts.retry } }, 'Try now');
   /** @type {Record<string, () => (Node | null)[]>} */
   const content = {
-    lost: () => [icon('offline', 'huge'), h('h2', {}, known.online ? 'Connection lost, trying again' : 'You are offline'), h('p', {}, 'The agent stays stopped. This is the last picture.'), again()],
+    lost: () => [icon('offline', 'huge'), h('h2', {}, known.online ? 'Connection lost, trying again' : 'You are offline'), h('p', {}, control?.holder?.side === 'agent' ? 'The agent goes on working. This is the last picture.' : 'The agent stays stopped. This is the last picture.'), again()],
     down: () => [icon('server', 'huge'), h('h2', {}, 'The server does not answer'), h('p', {}, 'The agent stays stopped, and nothing is lost. This page comes back by itself.'), again()],
     ended: () => [icon('done', 'huge'), h('h2', {}, 'This sandbox has ended'), h('p', {}, ended?.result?.note ? sentence(ended.result.note) : 'Its browser is closed. What was found is with the agent.')],
   };

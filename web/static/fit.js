@@ -31,9 +31,12 @@ export function keepFitted({ room, frame, canvas }) {
     const size = fitted(space, canvas, dpr);
     const place = (/** @type {number} */ free) => `${Math.max(0, Math.floor((free / 2) * dpr) / dpr)}px`;
     Object.assign(canvas.style, { width: `${size.width}px`, height: `${size.height}px` });
+    // a tall room is a phone's: the picture goes to the top, where the sheet does not cover it
+    const top = space.height > space.width ? '0px' : place(space.height - size.height);
+    room.style.setProperty('--picture-top', top);
     Object.assign(frame.style, {
       width: `${size.width + across}px`, height: `${size.height + down}px`,
-      left: place(space.width - size.width), top: place(space.height - size.height),
+      left: place(space.width - size.width), top,
     });
   };
   new ResizeObserver(fit).observe(room);

@@ -187,11 +187,11 @@ function draw() {
     unfold(Boolean(wanted) && !(SMALL.matches && view === 'driving'));
   }
   drawAction({ view, known, next }, { take, done: () => done(), retry });
-  drawVeil({ view, known, ended }, { retry });
+  drawVeil({ view, control, known, ended }, { retry });
   drawPanel({ view, control, known, next, sandbox: known.world.sandboxes.get(ID) }, { giveUp, release, keep: () => lease.renew(), screen });
   showTabs(byId('tabs'), known.tabs, view === 'driving', screen);
   prompts.show(known.prompts, view === 'driving');
-  if (view !== lastView && ['waiting', 'parked'].includes(view) && document.activeElement === document.body) document.getElementById('primary')?.focus();
+  if (view !== lastView && !FINGERS && ['waiting', 'parked'].includes(view) && document.activeElement === document.body) document.getElementById('primary')?.focus();
   lastView = view;
   retick();
 }

@@ -69,11 +69,11 @@ function ask(handoff, driving) {
   const { icon: name, label, ask: words } = blocker(handoff.kind);
   return [
     h('div.ask-top', {}, h('span.badge', {}, icon(name, 'large')),
-      h('div', {}, h('strong', {}, label), h('span.site', {}, short(handoff.site)))),
+      h('div', {}, h('h2', {}, label), h('span.site', {}, short(handoff.site)))),
     h('p.ask-words', { tabindex: handoff.instructions.length > 400 ? '0' : null }, handoff.instructions || words),
-    h('dl.times', {},
-      h('div', {}, h('div', {}, h('dt', {}, driving ? 'Asked' : 'Waiting for'), h('dd', {}, driving ? timeOfDay(handoff.created_at) : counting(handoff.created_at)))),
-      h('div', {}, ring(handoff.created_at, handoff.deadline_at), h('div', {}, h('dt', {}, 'Time left'), h('dd', {}, countdown(handoff.deadline_at)))))];
+    h('div.times', {},
+      h('p', {}, h('span.label', {}, driving ? 'Asked ' : 'Waiting for '), h('strong', {}, driving ? timeOfDay(handoff.created_at) : counting(handoff.created_at))),
+      h('div', {}, ring(handoff.created_at, handoff.deadline_at), h('p', {}, h('span.label', {}, 'Time left '), h('strong', {}, countdown(handoff.deadline_at)))))];
 }
 
 /** @param {boolean} driving @param {any} asked @param {Acts} acts */

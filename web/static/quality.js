@@ -41,9 +41,9 @@ export class Quality {
 
   /** @param {string} is @param {string} text */
   #head(is, text) {
-    const [dot, output] = [this.#menu.querySelector('.dot'), this.#menu.querySelector('output')];
+    const [dot, number] = [this.#menu.querySelector('.dot'), this.#menu.querySelector('.number')];
     if (dot instanceof HTMLElement) dot.dataset.is = is;
-    if (output) output.textContent = text;
+    if (number) number.textContent = text;
   }
 
   #draw() {
