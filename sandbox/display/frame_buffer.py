@@ -35,5 +35,11 @@ class FrameBuffer:
         self._pixels = rows[:, : size.width * 4].reshape(size.height, size.width, 4)
 
     def copy(self, out: Picture) -> None:
-        """Copy the whole picture into `out`."""
+        """Copy the whole picture into `out`; its last column and row, which no window reaches, repeat their neighbours.
+
+        Chromium makes a window that would cover the screen one pixel smaller, so that no window manager takes it for
+        full screen, and Baton leaves it at that: pages are laid out exactly as in a Chromium of that size elsewhere.
+        """
         np.copyto(out, self._pixels)
+        out[:, -1] = out[:, -2]
+        out[-1] = out[-2]

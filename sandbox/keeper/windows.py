@@ -1,7 +1,8 @@
-"""A window manager of one rule: every window of the browser fills the screen from (0, 0).
+"""A window manager of one rule: every window of the browser fills the screen from (0, 0), but for one pixel.
 
-Without one Chromium makes its window a pixel smaller than the screen, and popups come in sizes of their own under a
-location bar. Menus and select popups are override-redirect windows, which no window manager sees.
+That pixel is Chromium's own habit: without a window manager it makes a window that would cover the screen one pixel
+smaller each way. Keeping to it, a page is laid out here exactly as in any kiosk Chromium on a bare display, which is
+what instruments compare with. Menus and select popups are override-redirect windows, which no window manager sees.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class WindowManager:
                     self._focus(self._managed[-1])
 
     def _fill(self, window: int) -> None:
-        self._connection.core.ConfigureWindow(window, _GEOMETRY, [0, 0, self._size.width, self._size.height])
+        self._connection.core.ConfigureWindow(window, _GEOMETRY, [0, 0, self._size.width - 1, self._size.height - 1])
 
     def _focus(self, window: int) -> None:
         if window in self._managed:
