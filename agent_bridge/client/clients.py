@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from agent_bridge.client.errors import NotConfigured, ServerUnreachable, error_of
-from agent_bridge.client.flows import Call, Flow, Json, Lost, Pause, Reply, ask, insist, once, wait
+from agent_bridge.client.flows import GRACE_S, Call, Flow, Json, Lost, Pause, Reply, ask, insist, once, wait
 from agent_bridge.client.values import HandoffResult
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -150,7 +150,7 @@ def _facts(data: Json) -> dict[str, Any]:
 
 def _following(handoff: str) -> Flow[Json]:
     until = time.monotonic()
-    found = yield from insist(_named(handoff), lambda: time.monotonic() > until + 120.0, handoff)
+    found = yield from insist(_named(handoff), lambda: time.monotonic() > until + GRACE_S, handoff=handoff)
     return (yield from wait(found, until, time.monotonic))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from agent_bridge.client.errors import ServerUnreachable, error_of
@@ -68,8 +69,11 @@ def once(call: Call) -> Flow[Any]:
     return reply.body
 
 
-def insist(call: Call, give_up: Callable[[], bool], handoff: str | None = None) -> Flow[Any]:
-    """Make a call that may be repeated until it is answered. Raises `ServerUnreachable` once `give_up()`."""
+def insist(call: Call, give_up: Callable[[], bool], go_on: str = "", **fields: str) -> Flow[Any]:
+    """Make a call that may be repeated until it is answered.
+
+    Raises `ServerUnreachable` once `give_up()`; it says how to `go_on` and carries `fields`.
+    """
     tries = 0
     while True:
         reply = yield call
@@ -79,9 +83,8 @@ def insist(call: Call, give_up: Callable[[], bool], handoff: str | None = None) 
             return reply.body
         why = reply.why if isinstance(reply, Lost) else f"status {reply.status}" if reply is not None else "no answer"
         if give_up():
-            go_on = f"; reattach({handoff!r}) goes on waiting" if handoff else ""
             raise ServerUnreachable(
-                f"the Baton server could not be reached until the deadline ({why}){go_on}", handoff=handoff
+                f"the Baton server could not be reached until the deadline ({why}){go_on}", **fields
             )
         pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
         if isinstance(reply, Reply) and reply.retry_after_s is not None:
@@ -98,7 +101,12 @@ def ask(sandbox: str, body: Json, timeout_s: float, clock: Callable[[], float], 
     keyed = {**body, "timeout_s": timeout_s}
     keyed["idempotency_key"] = keyed.get("idempotency_key") or f"auto-{uuid.uuid4().hex}"
     until = clock() + timeout_s + grace_s
-    handoff = yield from insist(Call("POST", f"/sandboxes/{sandbox}/handoffs", keyed), lambda: clock() > until)
+    handoff = yield from insist(
+        Call("POST", f"/sandboxes/{sandbox}/handoffs", keyed),
+        lambda: clock() > until,
+        "; it may have been asked for: ask again with error.fields['idempotency_key']",
+        idempotency_key=keyed["idempotency_key"],
+    )
     return (yield from wait(handoff, until, clock, grace_s))
 
 
@@ -109,8 +117,13 @@ def wait(handoff: Json, until: float, clock: Callable[[], float], grace_s: float
     a human holds control. Without an answer it is given up at `until`, but never before `grace_s` of silence.
     """
     name = str(handoff["id"])
+    again = f"; reattach({name!r}) goes on waiting"
     call = Call("GET", f"/handoffs/{name}?wait_s={POLL_S:g}", timeout_s=POLL_S + 15)
     while handoff["state"] not in FINAL:
-        heard = clock()
-        handoff = yield from insist(call, lambda heard=heard: clock() > max(until, heard + POLL_S + grace_s), name)  # type: ignore[misc] # the default binds
+        quiet_until = max(until, clock() + POLL_S + grace_s)
+        handoff = yield from insist(call, partial(_past, clock, quiet_until), again, handoff=name)
     return handoff
+
+
+def _past(clock: Callable[[], float], until: float) -> bool:
+    return clock() > until

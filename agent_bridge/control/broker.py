@@ -100,6 +100,7 @@ class Broker(OperatorVerbs):
         self._listeners: list[Callable[[Change], None]] = []
         self._due: list[tuple[float, SandboxId]] = []
         self._sooner = asyncio.Event()
+        self._stopping: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner = Runner(keepers, images, self.settings, self._apply, self._trouble)
 
@@ -230,8 +231,11 @@ class Broker(OperatorVerbs):
         if handoff not in self._open:
             self._finals.pop(handoff, None)
             return await self.get(handoff)
-        done, _ = await asyncio.wait({final}, timeout=timeout_s)
-        return final.result() if done else await self.get(handoff)
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_future()
+        waited: set[asyncio.Future[Any]] = {final, self._stopping}
+        await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return final.result() if final.done() else await self.get(handoff)
 
     async def cancel(self, handoff: HandoffId) -> Handoff:
         """Withdraw an open handoff; returns it once final, or as it stands. Raises `NotFound`, `HandoffEnded`."""
@@ -342,7 +346,9 @@ class Broker(OperatorVerbs):
                 continue
 
     async def stop(self) -> None:
-        """Stop working on effects; what is stored stays, and `recover` goes on from there."""
+        """Stop working on effects and answer everybody who waits; `recover` goes on from what is stored."""
+        if self._stopping is not None and not self._stopping.done():
+            self._stopping.set_result(None)
         runners = [room.runner for room in self._rooms.values() if room.runner is not None]
         for task in [*runners, *self._tasks]:
             task.cancel()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -11,18 +10,6 @@ from agent_bridge.control.asking import read_request
 from agent_bridge.control.broker import Broker
 from agent_bridge.control.testing import SB, World, soon
 from agent_bridge.control.words import Handoff, Phase
-from agent_bridge.store.database import Database
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """An empty database and nothing else."""
-    database = await Database.open(tmp_path)
-    made = World(database)
-    yield made
-    for broker in made.brokers:
-        await broker.stop()
-    await database.close()
 
 
 @pytest.fixture
