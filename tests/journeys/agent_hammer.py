@@ -16,7 +16,7 @@ from playwright.async_api import Error, Page, async_playwright
 
 from agent_bridge.client import AsyncClient, request_handoff
 
-ACT = "sessionStorage.acted = Number(sessionStorage.acted || 0) + 1 /* agent-was-here */"
+ACT = "sessionStorage.acted = (sessionStorage.acted || '') + Date.now() + ' ' /* agent-was-here */"
 READ = "document.title /* agent-looked-here */"
 
 

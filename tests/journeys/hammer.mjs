@@ -11,7 +11,7 @@ createInterface({ input: process.stdin }).once("line", () => { stopped = true; }
 say({ event: "connected", url: page.url() });
 const session = await page.createCDPSession().catch(() => null);
 while (!stopped) {
-  for (const expression of ["sessionStorage.acted = 1000 /* agent-was-here */", "document.title /* agent-looked-here */"]) {
+  for (const expression of ["sessionStorage.acted = (sessionStorage.acted || '') + Date.now() + ' ' /* agent-was-here */", "document.title /* agent-looked-here */"]) {
     try {
       const send = session ? session.send("Runtime.evaluate", { expression }) : page.evaluate(expression);
       await Promise.race([send, new Promise((_, no) => setTimeout(no, 2000, new Error("no answer")))]);

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.journeys.conftest import Server, click_remote, type_remote
+from tests.journeys.conftest import click_remote, type_remote
 from tests.journeys.pipe_listener import make_listener, written
+from tests.journeys.servers import Server
 from web.demo.sites import Site, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 HELD = "You have control"
+FIELD = (150, 48)
+"""Where the CAPTCHA's field lies on the remote screen: the site's own style puts it beside the picture."""
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ async def test_a_human_solves_a_captcha_for_a_stopped_agent(
     await operator.get_by_role("button", name="Take control").click()
     await expect(operator.get_by_text(HELD).first).to_be_visible()
     held_from = time.time()
-    await click_remote(operator, *await captcha_field(captcha))
+    await click_remote(operator, *FIELD)
     await type_remote(operator, captcha.captcha_answer())
     await operator.keyboard.press("Enter")
     await expect(operator.get_by_text("?ok").or_(operator.locator("[data-met=true]")).first).to_be_visible(
@@ -72,8 +75,12 @@ async def test_a_human_solves_a_captcha_for_a_stopped_agent(
     assert result["refused"] > 10
     assert puppet["refused"] > 10
     assert "has control" in result["refusal"]
+    assert any("/* agent-" in message for at, message in written(notes) if at < held_from)
     during = [m for at, m in written(notes) if held_from < at < held_until and "/* agent-" in m]
     assert during == []
+    counted = [int(at) / 1000 for at in after["acted"].split()]
+    assert len(counted) > 2
+    assert [at for at in counted if held_from < at < held_until] == []
     assert "Correct answer" in after["body"]
     assert after["url"].startswith(captcha.url)
     assert_diff(result["diff"], result["text"], captcha)
@@ -86,9 +93,3 @@ def assert_diff(diff: dict[str, Any], text: str, captcha: Site) -> None:
     assert captcha.url in json.dumps(diff)
     assert "Correct answer" in text
     assert len(text) <= 6000
-
-
-async def captcha_field(captcha: Site) -> tuple[int, int]:
-    """Where the CAPTCHA's field lies on the remote screen (the site's own style sheet puts it beside the picture)."""
-    del captcha
-    return (150, 48)
