@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -24,6 +25,8 @@ from sandbox.screen import Size
 from sandbox.words import Gone, Unavailable
 
 SOCKETS: Final = Path("/tmp/.X11-unix")  # noqa: S108 - where X puts its sockets, by convention of every client
+_LOCKS: Final = Path("/tmp")  # noqa: S108 - where X puts its locks, by convention of every server
+_NUMBERS: Final = range(100, 1000)
 _COOKIE_NAME: Final = b"MIT-MAGIC-COOKIE-1"
 _FAMILY_WILD: Final = 0xFFFF
 _START_S: Final = 15.0
@@ -93,8 +96,7 @@ class Xvfb:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGKILL)
                 await self.process.wait()
-        number = self.display[1:]
-        lock = Path(f"/tmp/.X{number}-lock")  # noqa: S108 - X's own convention
+        number, lock = self.display[1:], lock_of(self.display)
         with contextlib.suppress(OSError, ValueError):
             # Another server may have taken the number since.
             if int(lock.read_text()) != self.process.pid:
@@ -104,6 +106,30 @@ class Xvfb:
                 left.unlink()
         with contextlib.suppress(OSError):
             self.frame_buffer.unlink()
+
+
+def lock_of(display: str) -> Path:
+    """Return the file that says whose a display number is: the server's process number in ten columns."""
+    return _LOCKS / f".X{display[1:]}-lock"
+
+
+def _take_number() -> int:
+    """Reserve a display number as X servers do, by its lock file.
+
+    Told to choose for itself (`-displayfd`) Xvfb makes no lock, and without an abstract socket a second server of the
+    same user takes the first one's number and socket away (measured).
+    """
+    start = random.randrange(len(_NUMBERS))  # noqa: S311 - spreads, hides nothing
+    for step in range(len(_NUMBERS)):
+        number = _NUMBERS[(start + step) % len(_NUMBERS)]
+        if (SOCKETS / f"X{number}").exists():
+            continue
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(lock_of(f":{number}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            with os.fdopen(descriptor, "w") as lock:
+                lock.write(f"{os.getpid():>10}\n")
+            return number
+    raise Unavailable("every display number is taken; remove stale /tmp/.X*-lock files", package="xvfb")
 
 
 async def start_xvfb(directory: Path, size: Size, uid: int | None) -> Xvfb:
@@ -138,9 +164,10 @@ async def start_xvfb(directory: Path, size: Size, uid: int | None) -> Xvfb:
         if os.getppid() != parent:
             os._exit(1)
 
+    display = f":{_take_number()}"
     arguments = [
-        program, "-displayfd", str(write_fd), "-screen", "0", f"{size.width}x{size.height}x24", "-fbdir", str(directory),
-        "-auth", str(auth_file), "-nolisten", "tcp", "-nolisten", "local", "-noreset", "-nocursor", "-dpi", "96",
+        program, display, "-displayfd", str(write_fd), "-screen", "0", f"{size.width}x{size.height}x24",
+        "-fbdir", str(directory), "-auth", str(auth_file), "-nolisten", "tcp", "-nolisten", "local", "-noreset", "-nocursor", "-dpi", "96",
         "-ardelay", _NEVER_REPEAT_MS, "-arinterval", _NEVER_REPEAT_MS,
     ]  # fmt: skip
     try:
@@ -149,15 +176,19 @@ async def start_xvfb(directory: Path, size: Size, uid: int | None) -> Xvfb:
             env=clean_env(directory),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
+        lock_of(display).write_text(f"{process.pid:>10}\n")
+    except BaseException:
+        lock_of(display).unlink(missing_ok=True)
+        raise
     finally:
         os.close(write_fd)
-    number = await _read_number(read_fd)
-    if not number:
+    if not await _read_number(read_fd):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        lock_of(display).unlink(missing_ok=True)
         raise Unavailable("Xvfb did not start; run `baton doctor`", package="xvfb")
-    return Xvfb(f":{number}", auth_file, directory / "Xvfb_screen0", process, size, cookie)
+    return Xvfb(display, auth_file, directory / "Xvfb_screen0", process, size, cookie)
 
 
 async def _read_number(read_fd: int) -> str:

@@ -8,18 +8,16 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from sandbox import processes
-from sandbox.display.xvfb import SOCKETS
+from sandbox.display.xvfb import SOCKETS, lock_of
 from sandbox.isolation import try_lock, wipe_uid
 from sandbox.keeper.files import KeeperRecord
 from sandbox.processes import Process
 from sandbox.words import SandboxId
 
-_X_LOCKS: Final = Path("/tmp")  # noqa: S108 - where X puts its locks, by convention of every client
 _log = structlog.get_logger(__name__)
 
 
@@ -98,12 +96,9 @@ async def _end_processes(record: KeeperRecord) -> None:
 def _remove_display(record: KeeperRecord) -> None:
     if record.display is None or record.xvfb is None or record.xvfb.alive:
         return
-    number = record.display[1:]
-    lock = _X_LOCKS / f".X{number}-lock"
+    lock = lock_of(record.display)
     with contextlib.suppress(OSError, ValueError):
-        if int(lock.read_text()) != record.xvfb.pid:
-            return  # another server has taken the number
-    # A server makes its lock before its socket, so a socket without a lock is nobody's.
-    for left in (lock, SOCKETS / f"X{number}"):
-        with contextlib.suppress(OSError):
-            left.unlink()
+        # Another server may have taken the number since; the lock says whose it is.
+        if int(lock.read_text()) == record.xvfb.pid:
+            (SOCKETS / f"X{record.display[1:]}").unlink(missing_ok=True)
+            lock.unlink()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,43 @@ class SandboxSpec:
     url: str | None = None
 
 
+class Child:
+    """A keeper that this server started.
+
+    Not asyncio's: its transports kill what still runs when the event loop ends, and a keeper outlives its server.
+    """
+
+    def __init__(self, command: Sequence[str], log: int) -> None:
+        self._process = subprocess.Popen(
+            command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, once it has ended; looking also buries it."""
+        return self._process.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Return its exit status once it has ended."""
+        while (status := self.returncode) is None:  # noqa: ASYNC110 - only the kernel knows, and it has no event
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return status
+
+
 @dataclass(slots=True)
 class _Kept:
     link: KeeperLink
     keeper: Process
-    child: asyncio.subprocess.Process | None
+    child: Child | None
     watch: asyncio.Task[None] | None = None
 
 
@@ -109,7 +142,7 @@ class Keepers:
             raise Conflict(f"there is a sandbox {spec.id} already", sandbox=spec.id) from None
         size = Size(spec.width, spec.height)
         KeeperConfig(spec.id, directory, size, spec.url, self._adoption_s).write()
-        child = await self._spawn(directory)
+        child = self._spawn(directory)
         try:
             async with asyncio.timeout(self._launch_s):
                 link = await self._first_link(spec.id, directory, child)
@@ -167,7 +200,7 @@ class Keepers:
         await asyncio.gather(*(kept.link.detach() for kept in self._kept.values()))
         self._kept.clear()
 
-    def _keep(self, link: KeeperLink, keeper: Process, child: asyncio.subprocess.Process | None) -> KeeperLink:
+    def _keep(self, link: KeeperLink, keeper: Process, child: Child | None) -> KeeperLink:
         kept = self._kept[link.sandbox] = _Kept(link, keeper, child)
         kept.watch = asyncio.create_task(self._watch(kept))
         return link
@@ -186,19 +219,16 @@ class Keepers:
         _log.error("a keeper died", sandbox=kept.link.sandbox, pid=kept.keeper.pid)
         await janitor.clean(kept.link.directory)
 
-    async def _spawn(self, directory: Path) -> asyncio.subprocess.Process:
+    def _spawn(self, directory: Path) -> Child:
         log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            return await asyncio.create_subprocess_exec(
-                *self._command, str(directory), start_new_session=True,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+            return Child([*self._command, str(directory)], log)
         except OSError as error:
             raise Unavailable(f"the keeper could not be started: {error.strerror}") from error
         finally:
             os.close(log)
 
-    async def _first_link(self, sandbox: SandboxId, directory: Path, child: asyncio.subprocess.Process) -> KeeperLink:
+    async def _first_link(self, sandbox: SandboxId, directory: Path, child: Child) -> KeeperLink:
         while True:
             if child.returncode is not None:
                 why = _last_words(directory)
@@ -208,15 +238,14 @@ class Keepers:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: Child) -> None:
     if child.returncode is not None:
         return
-    with contextlib.suppress(ProcessLookupError):
-        child.terminate()
+    child.send_signal(signal.SIGTERM)
     try:
         await asyncio.wait_for(child.wait(), _END_S)
     except TimeoutError:
-        child.kill()
+        child.send_signal(signal.SIGKILL)
         await child.wait()
 
 

@@ -108,7 +108,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def socket_address(directory: Path, name: str = SOCKET) -> Iterator[str]:
-    """Yield an address of a socket in the directory that fits a socket address, however long the directory's path is."""
+    """Yield an address of a socket in the directory that is short enough, however long the directory's path is."""
     path = directory / name
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         yield str(path)

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import processes
-from sandbox.display.xvfb import SOCKETS
+from sandbox.display.xvfb import SOCKETS, lock_of
 from sandbox.host import Keepers
 from sandbox.isolation import SHARED_MEMORY, lock_path
 from sandbox.keeper.files import KeeperRecord
@@ -63,7 +63,7 @@ class Traces:
                 things += [each for each in folder.iterdir() if self._mine(each)]
             things += [lock_path(record.uid)] if lock_path(record.uid).exists() else []
         if record.display and record.xvfb:
-            lock, socket = Path(f"/tmp/.X{record.display[1:]}-lock"), SOCKETS / f"X{record.display[1:]}"
+            lock, socket = lock_of(record.display), SOCKETS / f"X{record.display[1:]}"
             with contextlib.suppress(OSError, ValueError):
                 # Another display may have taken the number.
                 if int(lock.read_text()) == record.xvfb.pid:

@@ -76,7 +76,8 @@ async def test_rounds_leave_nothing(keepers: Keepers, traces: Read) -> None:
 async def test_fifty_rounds_leave_nothing(keepers: Keepers, traces: Read) -> None:
     """After fifty rounds, two at a time, nothing is left."""
     for _ in range(25):
-        assert await asyncio.gather(round_of(keepers, traces), round_of(keepers, traces)) == [[], []]
+        left = await asyncio.gather(round_of(keepers, traces), round_of(keepers, traces))
+        assert [*left[0], *left[1]] == []
 
 
 async def test_hello_describes_the_sandbox(keepers: Keepers) -> None:
@@ -118,12 +119,12 @@ async def test_as_root_each_sandbox_is_a_user_of_its_own(keepers: Keepers) -> No
         environment = (processes.PROC / str(process.pid) / "environ").read_bytes()
         assert b"planted-secret" not in environment
     renderers = [p for p in running if b"--type=renderer" in (processes.PROC / str(p.pid) / "cmdline").read_bytes()]
-    ours = os.readlink("/proc/self/ns/user")
+    ours = Path("/proc/self/ns/user").readlink()
     assert renderers
     for renderer in renderers:
         folder = processes.PROC / str(renderer.pid)
         assert "Seccomp:\t2" in (folder / "status").read_text()
-        assert os.readlink(folder / "ns" / "user") != ours
+        assert (folder / "ns" / "user").readlink() != ours
     assert record.room is not None
     assert (record.room / "profile").stat().st_mode & 0o777 == 0o700
     assert (one.directory / "keeper.sock").stat().st_mode & 0o777 == 0o600
@@ -133,7 +134,7 @@ async def test_as_root_each_sandbox_is_a_user_of_its_own(keepers: Keepers) -> No
 async def test_an_unreachable_directory_gets_a_room_elsewhere(
     tmp_path: Path, keeper_command: tuple[str, ...], traces: Read
 ) -> None:
-    """Where the state directory is closed to others, or its path is too long for a socket, the sandbox works all the same."""
+    """Where the state directory is closed to others, or its path too long for a socket, a sandbox works as well."""
     deep = tmp_path / ("d" * 60)
     deep.mkdir(mode=0o700)
     keepers = Keepers(deep, keeper_command)
@@ -157,6 +158,24 @@ async def test_a_killed_keeper_is_cleaned_up_after(keepers: Keepers, traces: Rea
     await until(found.left, [])
     with pytest.raises(Gone):
         await keepers.adopt(link.sandbox)
+
+
+async def test_without_users_of_their_own_nothing_is_left_either(
+    keepers: Keepers, traces: Read, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where isolation is advisory it says why, and closing as well as SIGKILL of the keeper leave nothing."""
+    monkeypatch.setenv("COMPOSER_ADVISORY", "1")
+    one, two = await asyncio.gather(keepers.open(spec()), keepers.open(spec()))
+    closed, killed = traces(one.directory), traces(two.directory)
+    assert one.hello is not None
+    assert one.hello.isolation["level"] == "advisory"
+    assert one.hello.isolation["reasons"][0] == "the test says so"
+
+    await keepers.close(one.sandbox)
+    assert closed.left() == []
+    assert two.alive
+    killed.record.keeper.kill()
+    await until(killed.left, [])
 
 
 async def test_a_starting_server_removes_what_dead_keepers_left(
