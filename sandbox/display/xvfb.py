@@ -167,8 +167,8 @@ async def start_xvfb(directory: Path, size: Size, uid: int | None) -> Xvfb:
     display = f":{_take_number()}"
     arguments = [
         program, display, "-displayfd", str(write_fd), "-screen", "0", f"{size.width}x{size.height}x24",
-        "-fbdir", str(directory), "-auth", str(auth_file), "-nolisten", "tcp", "-nolisten", "local", "-noreset", "-nocursor", "-dpi", "96",
-        "-ardelay", _NEVER_REPEAT_MS, "-arinterval", _NEVER_REPEAT_MS,
+        "-fbdir", str(directory), "-auth", str(auth_file), "-nolisten", "tcp", "-nolisten", "local", "-noreset",
+        "-nocursor", "-dpi", "96", "-ardelay", _NEVER_REPEAT_MS, "-arinterval", _NEVER_REPEAT_MS,
     ]  # fmt: skip
     try:
         process = await asyncio.create_subprocess_exec(
