@@ -80,5 +80,5 @@ export function conditionList(parts) {
   return h('ul.conditions', {}, parts.map(part => h('li', { data: { met: String(part.met) } },
     icon(part.met ? 'done' : 'open'),
     h('div', {}, h('span', {}, h('span.visually-hidden', {}, part.met ? 'Holds: ' : 'Missing: '), conditionInWords(part.condition)),
-      !part.met && part.why && h('p.why', {}, part.why)))));
+      !part.met && part.why && h('p.why', {}, part.why.charAt(0).toUpperCase() + part.why.slice(1))))));
 }

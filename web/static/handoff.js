@@ -105,9 +105,12 @@ function take() {
   return during('taking', async () => {
     const { handoff } = current().control ?? {};
     const asked = handoff && handoff.asked_by !== 'operator' ? { handoff: handoff.id } : {};
-    const taken = await order(ID, 'take', asked);
-    store.update({ finished: null, parts: null, leaseUntil: taken.lease.expires_at, told: { holder: { side: 'operator', operator: ME, name: null }, epoch: taken.epoch, mine: true } });
-    screen.drive(taken.epoch);
+    const taken = await order(ID, 'take', asked).catch(error => {
+      // the answer may have been lost on its way; who has control is what the server says of it
+      if (current().view !== 'driving') throw error;
+    });
+    if (taken) store.update({ finished: null, parts: null, leaseUntil: taken.lease.expires_at, told: { holder: { side: 'operator', operator: ME, name: null }, epoch: taken.epoch, mine: true } });
+    if (taken) screen.drive(taken.epoch);
     if (SMALL.matches) unfold(false);
     if (!FINGERS) screen.focus();
   });

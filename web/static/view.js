@@ -47,8 +47,9 @@ export function viewOf(known, id, me) {
   const gone = world.known && world.up && !world.sandboxes.has(id);
   if (gone || (stream.state === 'closed' && ENDED.has(stream.code ?? 0))) return 'ended';
   const live = stream.state === 'live';
-  if (!live && (seen || world.known) && stream.state === 'lost') return world.up || !online ? 'lost' : 'down';
-  if (!live && !seen) return 'connecting';
+  // while it tries again its state is "connecting": what was lost stays lost until there is a picture
+  if (!live && (seen || stream.state === 'lost')) return world.up || !online ? 'lost' : 'down';
+  if (!live) return 'connecting';
   const control = controlOf(known, id);
   if (!control) return 'connecting';
   const { who } = holding(control.holder, me);
