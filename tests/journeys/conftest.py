@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.journeys.login_site import LoginSite, running_login_site
+from tests.journeys.operators import Operator
+from tests.journeys.servers import ROOT, Server
 from web.demo.sites import Site, captcha_site, free_port, wagtail_site
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["Server", "click_remote", "type_remote"]
+
 QUIET = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -30,84 +32,54 @@ QUIET = [
 ]
 
 
-@dataclass
-class Server:
-    """A `baton serve` process on a state directory of its own; may be killed and started again on the same one."""
-
-    state: Path
-    port: int
-    env: dict[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def start(self, *arguments: str) -> None:
-        """Start it and wait until it answers."""
-        log = (self.state / "server.log").open("ab")
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "web.cli", "serve", "--port", str(self.port), "--state-dir", str(self.state),
-            *arguments, cwd=ROOT, env={**os.environ, "BATON_LOG_FORMAT": "json", **self.env}, stdout=log, stderr=log,
-        )  # fmt: skip
-        log.close()
-        async with httpx.AsyncClient() as http:
-            for _ in range(300):
-                if self.process.returncode is not None:
-                    break
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await http.get(f"{self.url}/healthz")).status_code == 200:
-                        return
-                await asyncio.sleep(0.1)
-        raise AssertionError(f"the server did not start: {(self.state / 'server.log').read_text()[-2000:]}")
-
-    async def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
-        assert self.process is not None
-        self.process.kill()
-        await self.process.wait()
-
-    async def stop(self) -> None:
-        """SIGINT, as Ctrl-C would: it closes its sandboxes."""
-        if self.process is None or self.process.returncode is not None:
-            return
-        self.process.send_signal(signal.SIGINT)
-        try:
-            await asyncio.wait_for(self.process.wait(), 20)
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-
-    async def command(self, *arguments: str) -> str:
-        """Run another `baton` command on the same state directory; returns what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "web.cli", *arguments, "--state-dir", str(self.state), cwd=ROOT,
-            env={**os.environ, "BATON_PORT": str(self.port)},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        return out.decode().strip()
-
-    async def token(self, role: str = "agent") -> str:
-        """Create a token."""
-        return await self.command("token", "create", "--role", role)
-
-    async def link(self) -> str:
-        """Create a one-use sign-in link."""
-        return await self.command("link")
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    """A directory for one server's state, for nobody else's eyes."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    return state
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
+def world_readable() -> Iterator[Path]:
+    """A directory that a sandbox's own user can reach (pytest's are closed to it)."""
+    directory = Path(tempfile.mkdtemp(prefix="baton-journey-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def server(state_dir: Path) -> AsyncIterator[Server]:
     """A running server with short times, stopped and cleaned up afterwards."""
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    server = Server(state, free_port(), {"BATON_ADOPTION_S": "15"})
+    server = Server(state_dir, free_port(), {"BATON_ADOPTION_S": "15"})
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for a whole module, not started yet: its tests start it when they find it down."""
+    state = tmp_path_factory.mktemp("shared") / "state"
+    state.mkdir(mode=0o700)
+    server = Server(state, free_port(), {"BATON_ADOPTION_S": "20"})
+    yield server
+    asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def login_site() -> Iterator[LoginSite]:
+    """The shop with its identity provider."""
+    with running_login_site() as site:
+        yield site
+
+
+@pytest.fixture
+async def human(server: Server) -> AsyncIterator[Operator]:
+    """An operator without a console: signed in over REST."""
+    async with Operator.signed_in(server) as operator:
+        yield operator
 
 
 @pytest.fixture(scope="session")
@@ -200,4 +172,18 @@ async def start_agent(server: Server) -> AsyncIterator[Any]:
     for agent in agents:
         if agent.process.returncode is None:
             agent.process.kill()
-            await agent.process.wait()
+        await agent.process.communicate()
+
+
+async def click_remote(page: Page, x: int, y: int) -> None:
+    """Click the remote screen's pixel (x, y) through the console, with the operator's own mouse."""
+    screen = page.locator("[data-screen]").last
+    box = await screen.bounding_box()
+    assert box is not None, "the console shows no screen"
+    width, height = await screen.evaluate("e => [e.width, e.height]")
+    await page.mouse.click(box["x"] + (x + 0.5) * box["width"] / width, box["y"] + (y + 0.5) * box["height"] / height)
+
+
+async def type_remote(page: Page, text: str) -> None:
+    """Type on the operator's own keyboard."""
+    await page.keyboard.type(text)

@@ -21,8 +21,11 @@ from web.demo.sites import free_port
 
 _STYLE = (
     "<style>body{font:16px sans-serif;margin:40px}"
-    "input,button{font:inherit;height:40px;width:320px;display:block;margin:8px 0}</style>"
+    "input,button{font:inherit;position:absolute;left:40px;height:40px;width:320px;box-sizing:border-box}"
+    "button{top:300px}[name=user]{top:140px}[name=password]{top:220px}</style>"
 )
+BUTTON, USER, PASSWORD = (200, 320), (200, 160), (200, 240)
+"""Where these lie on every page that has them."""
 
 
 class LoginSite:
@@ -44,6 +47,7 @@ class LoginSite:
                 Route("/login", self.login, methods=["GET", "POST"]),
                 Route("/hop", self.hop),
                 Route("/hit", self.hit),
+                Route("/pad", self.pad),
             ]
         )
 
@@ -76,10 +80,19 @@ class LoginSite:
     async def account(self, request: Request) -> Response:
         """What only somebody signed in sees."""
         response = HTMLResponse(
-            "<!doctype html><title>Account</title><h1>Welcome back</h1><button id=orders>Orders</button>"
+            f"<!doctype html><title>Account</title>{_STYLE}<h1>Welcome back</h1><button>Orders</button>"
+            "<script>document.querySelector('button').onclick = () => {"
+            " fetch('/hit'); document.querySelector('h1').textContent = 'No orders yet' }</script>"
         )
         response.set_cookie("session", "signed-in")
         return response
+
+    async def pad(self, request: Request) -> Response:
+        """A page that reports every press of a button or key."""
+        return HTMLResponse(
+            f"<!doctype html><title>Pad</title>{_STYLE}<h1>Pad</h1><button>Press</button>"
+            "<script>for (const kind of ['mousedown', 'keydown']) addEventListener(kind, () => fetch('/hit'))</script>"
+        )
 
     async def hit(self, request: Request) -> Response:
         """Count a visit."""
