@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as SyncPage
 
 TIMEOUT_S = 1800.0
+CATCH_UP_S = 5.0
 
 type Condition = Mapping[str, Any]
 
@@ -93,9 +96,14 @@ def _blocking(on: Any, body: dict[str, Any], timeout_s: float, client: Client | 
         return (client or on.client).ask(on.id, body, timeout_s)
     place = _describe(on)
     if client is not None:
-        return client.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
-    with Client() as own:
-        return own.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+        result = client.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+    else:
+        with Client() as own:
+            result = own.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+    for page in _still_there(on):
+        with contextlib.suppress(Exception):
+            _describe(page)
+    return result
 
 
 async def _awaited(on: Any, body: dict[str, Any], timeout_s: float, client: AsyncClient | None) -> HandoffResult:
@@ -103,9 +111,24 @@ async def _awaited(on: Any, body: dict[str, Any], timeout_s: float, client: Asyn
         return await (client or on.client).ask(on.id, body, timeout_s)
     place = await _describe_async(on)
     if client is not None:
-        return await client.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
-    async with AsyncClient() as own:
-        return await own.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+        result = await client.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+    else:
+        async with AsyncClient() as own:
+            result = await own.ask(place["sandbox"], {**body, **_target(place)}, timeout_s)
+    for page in _still_there(on):
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(_describe_async(page), CATCH_UP_S)
+    return result
+
+
+def _still_there(page: Any) -> list[Any]:
+    """Return a page to have one round trip with, if there is one.
+
+    The result comes on a connection of its own and may overtake what the gate says on Playwright's about the pages as
+    they are now; an answer on that connection comes after all of it.
+    """
+    open_ones = [each for each in (page, *page.context.pages) if not each.is_closed()]
+    return open_ones[:1]
 
 
 def _target(place: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,13 +61,8 @@ async def publish(page: Page, url: str) -> bool:
         report(result)
         if result.outcome != "resolved":
             return False
-    title = page.get_by_label("Title", exact=False).first
-    await title.fill("Handed over and back")
-    await (
-        page.locator("button[name=action-publish]")
-        .or_(page.get_by_role("button", name="Publish"))
-        .first.click(force=True)
-    )
+    await page.locator("#id_title").fill("Handed over and back")
+    await page.locator("button[name=action-publish]").first.dispatch_event("click")
     await page.wait_for_load_state()
     say(f"published. The site's home page now reads: {await read_title(page, url)}")
     return True

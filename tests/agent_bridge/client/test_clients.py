@@ -124,7 +124,8 @@ class SyncSession:
 
 def page_of(new_cdp_session: Callable[[Any], Any]) -> Any:
     """A page whose context opens such sessions."""
-    return SimpleNamespace(context=SimpleNamespace(new_cdp_session=new_cdp_session))
+    context = SimpleNamespace(new_cdp_session=new_cdp_session, pages=[])
+    return SimpleNamespace(context=context, is_closed=lambda: False)
 
 
 async def new_async_session(_page: Any) -> AsyncSession:
@@ -166,7 +167,7 @@ async def test_the_wrong_client_for_a_page(configured: Served) -> None:
     with Client() as client, pytest.raises(InvalidRequest, match="AsyncClient"):
         request_handoff(page_of(new_async_session), "captcha", client=client)
     with pytest.raises(InvalidRequest, match="page or a sandbox"):
-        request_handoff(object(), "captcha")  # type: ignore[call-overload]
+        request_handoff(object(), "captcha")
 
 
 async def test_a_lost_answer_makes_no_second_handoff(configured: Served) -> None:
