@@ -24,11 +24,10 @@ const FINGERS = matchMedia('(pointer: coarse)').matches;
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 const { store: news, events } = follow();
-/** @type {Store<import('./view.js').Known>} */
-const store = new Store({
+const store = new Store(/** @type {import('./view.js').Known} */ ({
   world: news.state, stream: { state: 'closed', reason: '', code: null, retryMs: 0 }, told: null, seen: false, online: navigator.onLine,
   finished: null, tabs: [], prompts: [], stats: null, busy: '', leaseUntil: null, parts: null, capturing: false, reduced: null,
-});
+}));
 const canvas = /** @type {HTMLCanvasElement} */ (byId('screen'));
 const screen = new LiveScreen(canvas, { url: `/v1/sandboxes/${encodeURIComponent(ID)}/live` });
 const lease = new Lease(ID, events, { renewed: leaseUntil => store.update({ leaseUntil }), parts: parts => store.update({ parts }) });
@@ -39,7 +38,7 @@ const refit = keepFitted({ room: byId('room'), frame: byId('frame'), canvas });
 /** @type {(name: string, act: (detail: any) => void) => void} */
 const on = (name, act) => screen.addEventListener(name, event => act(/** @type {CustomEvent} */ (event).detail));
 on('state', stream => {
-  store.update({ stream, ...(stream.state === 'live' ? { seen: true } : {}) });
+  store.update({ stream, ...(stream.state === 'live' || stream.state === 'lost' ? { seen: true } : {}) });
   if (stream.state !== 'live') quality.lost();
 });
 on('control', told => store.update({ told }));

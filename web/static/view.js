@@ -8,7 +8,7 @@ import { holding } from './words.js';
  * @property {import('./store.js').World} world
  * @property {{state: string, reason: string, code: number | null, retryMs: number}} stream
  * @property {{holder: any, epoch: number, mine: boolean} | null} told what the picture's socket said of control
- * @property {boolean} seen whether there has been a picture
+ * @property {boolean} seen whether there has been a picture, or it was lost before it came
  * @property {boolean} online
  * @property {any} finished the handoff this operator just ended
  * @property {any[]} tabs
@@ -48,7 +48,7 @@ export function viewOf(known, id, me) {
   if (gone || (stream.state === 'closed' && ENDED.has(stream.code ?? 0))) return 'ended';
   const live = stream.state === 'live';
   // while it tries again its state is "connecting": what was lost stays lost until there is a picture
-  if (!live && (seen || stream.state === 'lost')) return world.up || !online ? 'lost' : 'down';
+  if (!live && seen) return world.up || !online ? 'lost' : 'down';
   if (!live) return 'connecting';
   const control = controlOf(known, id);
   if (!control) return 'connecting';
