@@ -85,6 +85,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         finally:
             if not state.keep_sandboxes:
                 await services.sandboxes.close_all("the server was stopped")
+            # Else uvicorn would wait for the long polls, then cut them off with a 500.
+            services.broker.answer_waiting()
             server.should_exit = True
             await task
 

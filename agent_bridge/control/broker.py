@@ -345,10 +345,16 @@ class Broker(OperatorVerbs):
             except TimeoutError:
                 continue
 
+    def answer_waiting(self) -> None:
+        """Answer everybody in `wait`, now and from now on, with the handoff as it stands: the server ends."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_future()
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+
     async def stop(self) -> None:
         """Stop working on effects and answer everybody who waits; `recover` goes on from what is stored."""
-        if self._stopping is not None and not self._stopping.done():
-            self._stopping.set_result(None)
+        self.answer_waiting()
         runners = [room.runner for room in self._rooms.values() if room.runner is not None]
         for task in [*runners, *self._tasks]:
             task.cancel()
