@@ -8,8 +8,8 @@ import http.server
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -54,8 +54,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """Answer on the port while the block runs. SIGINT ends it and its sandboxes; SIGTERM leaves them to be adopted."""
+async def running(
+    settings: Settings, prepare: Callable[[Running], Awaitable[None]] | None = None
+) -> AsyncIterator[Running]:
+    """Answer on the port while the block runs. SIGINT ends it and its sandboxes; SIGTERM leaves them to be adopted.
+
+    `prepare` is awaited before the port answers, so that who waits for the port finds what it made.
+    """
     logs.setup(settings.log_level, settings.log_format)
     plug = _listen(settings)
     settings = settings.model_copy(update={"port": plug.getsockname()[1]})
@@ -76,9 +81,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
         loop.add_signal_handler(signal.SIGINT, end, False)
         loop.add_signal_handler(signal.SIGTERM, end, True)
-        task = asyncio.create_task(server.serve(sockets=[plug]))
-        task.add_done_callback(lambda _task: state.stopped.set())
+        task: asyncio.Task[None] | None = None
         try:
+            if prepare is not None:
+                await prepare(state)
+            task = asyncio.create_task(server.serve(sockets=[plug]))
+            task.add_done_callback(lambda _task: state.stopped.set())
             while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
             yield state
@@ -88,7 +96,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             # Else uvicorn would wait for the long polls, then cut them off with a 500.
             services.broker.answer_waiting()
             server.should_exit = True
-            await task
+            if task is not None:
+                await task
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -106,27 +115,28 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def serve(settings: Settings, open_url: str | None, link_file: Path | None) -> None:
-    """Run until a signal. With `open_url` also open a sandbox there; its link takes control of it."""
-    async with running(settings) as server:
+    """Run until a signal. With `open_url` also open a sandbox there; its link takes control of it.
+
+    The link stands in `link_file` before the port answers.
+    """
+    link = ""
+
+    async def prepare(server: Running) -> None:
+        nonlocal link
         if open_url is None:
             link = await server.link()
         else:
-            with local_page(open_url) as url:
-                sandbox = await server.services.sandboxes.open(url=url)
-                link = await server.link(sandbox=SandboxId(sandbox["id"]), take=True)
-                await _ready(server, link, link_file)
-                await server.stopped.wait()
-                return
-        await _ready(server, link, link_file)
-        await server.stopped.wait()
+            sandbox = await server.services.sandboxes.open(url=pages.enter_context(local_page(open_url)))
+            link = await server.link(sandbox=SandboxId(sandbox["id"]), take=True)
+        if link_file is not None:
+            unfinished = link_file.with_name(link_file.name + ".part")
+            unfinished.write_text(link)
+            unfinished.replace(link_file)
 
-
-async def _ready(server: Running, link: str, link_file: Path | None) -> None:
-    if link_file is not None:
-        unfinished = link_file.with_name(link_file.name + ".part")
-        unfinished.write_text(link)
-        unfinished.replace(link_file)
-    print(f"Baton is running at {server.url}\nOpen the console, once, with: {link}", flush=True)  # noqa: T201 - what `baton serve` is asked for
+    with ExitStack() as pages:
+        async with running(settings, prepare) as server:
+            print(f"Baton is running at {server.url}\nOpen the console, once, with: {link}", flush=True)  # noqa: T201 - what `baton serve` is asked for
+            await server.stopped.wait()
 
 
 @contextmanager
