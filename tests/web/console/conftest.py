@@ -354,9 +354,9 @@ def console(cardboard: Console) -> Console:
     return cardboard
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The operator's browser."""
+    """The operator's browser; it ends with its module, because Playwright's blocking API keeps an event loop running."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
