@@ -26,7 +26,7 @@ export function drawPanel({ view, control, known, next, sandbox }, acts) {
   fill(byId('p-conditions'), parts.length > 0 && view !== 'finished' && [h('h3', {}, 'The agent goes on when'), conditionList(parts)]);
   secret(driving, asked, acts);
   actions(driving, asked, known, acts);
-  fill(byId('p-notes'), control?.trouble && h('div.notice.bad', {}, icon('warning'), h('p', {}, control.trouble)), insecureNotice(),
+  fill(byId('p-notes'), driving && exposure(handoff, acts), control?.trouble && h('div.notice.bad', {}, icon('warning'), h('p', {}, control.trouble)), insecureNotice(),
     known.reduced && isSecureContext && h('p.fine', {}, known.reduced));
   fill(byId('p-facts'), sandbox && facts(sandbox, known));
 }
@@ -107,6 +107,13 @@ function actions(driving, asked, known, acts) {
   const until = known.leaseUntil;
   const late = until !== null && until - now() < LEASE_LATE_S;
   fill(byId('lease'), until !== null && ['You keep control for', countdown(until)], late && h('button.button.quiet', { type: 'button', on: { click: acts.keep } }, 'Keep control'));
+}
+
+/** @param {any} handoff @param {Acts} acts */
+function exposure(handoff, acts) {
+  return handoff?.exposure && h('div.notice.warn', {}, icon('warning'), h('div', {},
+    h('p', {}, 'The agent has run code in this page. Reload it before you type a secret: its code could read along.'),
+    h('button.button.quiet', { type: 'button', on: { click: () => acts.screen.tab('reload') } }, 'Reload the page')));
 }
 
 /** @param {any} sandbox @param {import('./view.js').Known} known */

@@ -313,3 +313,17 @@ def test_a_server_that_is_gone_has_its_own_word(console: Console, context: Any) 
     page.get_by_role("button", name="Try now").click()
 
     expect(page.locator("#holder")).to_contain_text("Waiting for a human")
+
+
+def test_a_page_the_agent_ran_code_in_is_offered_a_reload(console: Console, page: Page) -> None:
+    """Where a secret could be read along, the panel says so before it is typed, and reloads the page with one press."""
+    console.canned.wait(kind="credentials", condition=None, exposure="exposure possible: the agent had left code")
+    page.goto(f"{console.url}/sandboxes/sb_1")
+    expect(page.get_by_text("The agent has run code in this page.")).to_have_count(0)
+    page.get_by_role("button", name="Take control").click()
+    expect(page.get_by_text("The agent has run code in this page.")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("button", name="Reload the page", exact=True).click()
+
+    said = wait_for(lambda: [m for m in console.canned.heard if m.get("t") == "tab"])[0]
+    assert said["action"] == "reload"
