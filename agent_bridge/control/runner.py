@@ -64,7 +64,9 @@ class Runner:
                     await self._perform(room, effect)
                 except Gone as error:
                     await self._died(room, error)
-                except (BatonError, TimeoutError, OSError) as error:
+                except Exception as error:
+                    if not isinstance(error, BatonError | TimeoutError | OSError):
+                        log.exception("control.bug", sandbox=room.control.sandbox, effect=type(effect).__name__)
                     await self._pause(room, effect, error, tries)
                     tries += 1
                     continue
@@ -80,7 +82,12 @@ class Runner:
                 await self.apply(room, BrowserDied(error.message))
 
     async def _pause(self, room: Room, effect: Effect, error: Exception, tries: int) -> None:
-        reason = str(error) if isinstance(error, BatonError) else "the keeper did not answer in time"
+        if isinstance(error, BatonError):
+            reason = str(error)
+        elif isinstance(error, TimeoutError | OSError):
+            reason = "the keeper did not answer in time"
+        else:
+            reason = f"the server failed: {type(error).__name__}"
         log.warning("control.trouble", sandbox=room.control.sandbox, effect=type(effect).__name__, reason=reason)
         sentence = f"the sandbox does not answer ({reason}); the agent stays stopped"
         if room.trouble != sentence:

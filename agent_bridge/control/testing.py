@@ -18,7 +18,7 @@ from agent_bridge.store.control import SqlControlStore
 from agent_bridge.store.database import Database
 from agent_bridge.store.journal import SqlJournalStore
 from sandbox.fence import Fence
-from sandbox.words import NOBODY, THE_AGENT, BatonError, Epoch, Gone, HandoffId, Holder, SandboxId, Side, Unavailable
+from sandbox.words import NOBODY, THE_AGENT, Epoch, Gone, HandoffId, Holder, SandboxId, Side, Unavailable
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class FakeLink:
 
     fence: Fence = field(default_factory=Fence)
     calls: list[tuple[str, Any]] = field(default_factory=list)
-    failing: dict[str, BatonError] = field(default_factory=dict)
+    failing: dict[str, Exception] = field(default_factory=dict)
     hold: dict[str, asyncio.Event] = field(default_factory=dict)
     gate_is_open: bool = False
     opened: list[int] = field(default_factory=list)

@@ -167,7 +167,7 @@ async def test_the_wrong_client_for_a_page(configured: Served) -> None:
     with Client() as client, pytest.raises(InvalidRequest, match="AsyncClient"):
         request_handoff(page_of(new_async_session), "captcha", client=client)
     with pytest.raises(InvalidRequest, match="page or a sandbox"):
-        request_handoff(object(), "captcha")
+        request_handoff(object(), "captcha")  # type: ignore[call-overload]
 
 
 async def test_a_lost_answer_makes_no_second_handoff(configured: Served) -> None:

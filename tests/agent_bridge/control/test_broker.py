@@ -295,9 +295,12 @@ async def test_a_keeper_that_has_ended_is_noticed(world: World, broker: Broker) 
     assert (await broker.wait(handoff.id, 3)).state is HandoffState.FAILED
 
 
-async def test_a_silent_keeper_leaves_the_agent_stopped(world: World, broker: Broker, ask: AskFor) -> None:
+@pytest.mark.parametrize("failure", [Unavailable("its keeper is not connected"), KeyError("a bug of ours")])
+async def test_a_silent_keeper_leaves_the_agent_stopped(
+    world: World, broker: Broker, ask: AskFor, failure: Exception
+) -> None:
     """While the keeper does not answer nobody gets control, the error says so, and it goes on by itself afterwards."""
-    world.link.failing["gate_close"] = Unavailable("its keeper is not connected")
+    world.link.failing["gate_close"] = failure
     asked = await broker.ask(SB, HELP)
     await soon(lambda: broker.views()[0].trouble is not None)
 
