@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,6 +20,10 @@ _BUTTON_PRESS: Final = 4
 _BUTTON_RELEASE: Final = 5
 _MOTION: Final = 6
 _PER_KEYCODE: Final = 2
+# XClientMessageEvent with five 32-bit words.
+_MESSAGE: Final = struct.Struct("=BBxxII5I")
+_CLIENT_MESSAGE: Final = 33
+_NO_WINDOW: Final = 1
 
 
 class FakeInput:
@@ -31,6 +36,9 @@ class FakeInput:
         self._test.GetVersion(2, 2).reply()
         self._root = self._connection.setup.roots[0].root
         self._buttons: set[int] = set()
+        names = ("WM_PROTOCOLS", "_NET_WM_PING")
+        atoms = [self._connection.core.InternAtom(False, len(name), name) for name in names]
+        self._protocols, self._ping = (cookie.reply().atom for cookie in atoms)
 
     def __repr__(self) -> str:
         return f"<FakeInput buttons={sorted(self._buttons)}>"
@@ -78,6 +86,19 @@ class FakeInput:
         for keycode, down in strokes:
             self._send(_KEY_PRESS if down else _KEY_RELEASE, keycode)
         self._flush()
+
+    def ping(self, count: int) -> bool:
+        """Ask the window that has the keyboard to answer to the root window (EWMH); whether there is one."""
+        try:
+            window = self._connection.core.GetInputFocus().reply().focus
+            if window in {0, _NO_WINDOW, self._root}:
+                return False
+            data = _MESSAGE.pack(_CLIENT_MESSAGE, 32, window, self._protocols, self._ping, count, window, 0, 0)
+            self._connection.core.SendEvent(False, window, xcffib.xproto.EventMask.NoEvent, data)
+        except xcffib.ConnectionException as error:
+            raise Gone("the display of this sandbox has ended") from error
+        self._flush()
+        return True
 
     def release_buttons(self) -> None:
         """Let go of every button that is down."""

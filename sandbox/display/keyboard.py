@@ -49,6 +49,11 @@ class Press:
     chord: Chord
 
 
+def is_text(key: Key) -> bool:
+    """Whether what a key says cannot be one key of X (an emoji of several parts) and goes in as text."""
+    return len(key.key) > 1 and not key.key.isascii()
+
+
 def prepared() -> tuple[tuple[int, int], ...]:
     """Return (keysym, shifted keysym) for the keycodes from `PREPARED_FIRST` on."""
     pairs = [(keysym(low), keysym(high)) for low, high in LETTER_PAIRS]
@@ -86,6 +91,11 @@ class Keyboard:
     def held(self) -> frozenset[int]:
         """The keycodes that are down."""
         return frozenset(self._down.values())
+
+    @property
+    def control_held(self) -> bool:
+        """Whether Ctrl is down."""
+        return bool(self.held & set(_CONTROLS))
 
     def bind(self, character: str) -> tuple[int, int] | None:
         """Give a character a spare key where it has none: (keycode, keysym) to tell X, else None.
@@ -131,6 +141,15 @@ class Keyboard:
         strokes += [(code, False) for code in add] + [(code, True) for code in sorted(lifted)]
         name = self._base.get(place.keycode) or key.key
         return Press(tuple(strokes), self._chord(name, held | add))
+
+    def command(self, letter: str) -> Strokes:
+        """Return the strokes of Ctrl and a letter, whatever is held; afterwards the same is held as before."""
+        keycode = self._places[ord(letter)].keycode
+        lifted = sorted(self.held & {*_SHIFTS, *_ALTS, keycode})
+        add = () if self.held & set(_CONTROLS) else _CONTROLS[:1]
+        strokes: Strokes = [(code, False) for code in lifted] + [(code, True) for code in add]
+        strokes += [(keycode, True), (keycode, False)]
+        return strokes + [(code, False) for code in add] + [(code, True) for code in lifted]
 
     def commit(self, key: Key) -> None:
         """Remember a key as down; call it together with sending its strokes."""

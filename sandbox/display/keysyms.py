@@ -53,8 +53,8 @@ SILENT: Final = frozenset(
 """`key` of what has done its work on the operator's side: the character that follows says the result."""
 
 # Prepared at the start, so that typing them never has to wait for a change of the keymap.
-LETTER_PAIRS: Final = tuple((chr(c), chr(c - 32)) for c in range(0xE0, 0xFF) if c != 0xF7)
-SINGLES: Final = tuple("ß€£§°µ¿¡²³´«»ÿ¨¬")
+LETTER_PAIRS: Final = tuple((low, low.upper()) for low in map(chr, range(0xE0, 0xFF)) if low != "÷")
+SINGLES: Final = tuple("ß€£§°µ¿¡²³\N{ACUTE ACCENT}«»ÿ¨¬")
 
 
 def keysym(character: str) -> int:

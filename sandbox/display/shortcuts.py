@@ -8,14 +8,17 @@ from sandbox.display.keyboard import Chord
 from sandbox.words import BadRequest
 
 _CONTROL: Final = "tnwospujhldgfke0123456789=-+_"
-_CONTROL_NAMED: Final = ("F4", "F5", "Tab", "PageUp", "PageDown")
-_CONTROL_SHIFT: Final = "ijctwnqbopumadsghekr0=-+_"
-_CONTROL_SHIFT_NAMED: Final = ("Tab", "Delete", "Backspace", "PageUp", "PageDown", "Escape", "F5")
+_CONTROL_NAMED: Final = ("F4", "Tab", "PageUp", "PageDown")
+_CONTROL_SHIFT: Final = "ijctwnqbopumadsghek0=-+_"
+_CONTROL_SHIFT_NAMED: Final = ("Tab", "Delete", "Backspace", "PageUp", "PageDown", "Escape")
 _ALT: Final = "defqst123456789"
 _ALT_NAMED: Final = ("ArrowLeft", "ArrowRight", "Home", "F4", "Tab", " ", "Enter", "Escape")
 _ALONE: Final = ("F1", "F3", "F6", "F7", "F10", "F11", "F12")
 
-RELOAD: Final = frozenset({Chord(False, False, False, "F5"), Chord(True, False, False, "r")})
+RELOAD: Final = frozenset(
+    {Chord(control, shift, False, "F5") for control in (False, True) for shift in (False, True)}
+    | {Chord(True, shift, False, "r") for shift in (False, True)}
+)
 """These become the console's own reload."""
 
 
@@ -30,7 +33,7 @@ def _chords() -> frozenset[Chord]:
 
 
 REFUSED: Final = _chords()
-"""What acts on the browser around the page: tabs, windows, address bar, find bar, zoom, print, save, source, DevTools."""
+"""What acts on the browser around the page: tabs, windows, address bar, find, zoom, print, save, source, DevTools."""
 
 
 def check(chord: Chord) -> None:

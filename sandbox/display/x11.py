@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import xcffib
 import xcffib.damage
 import xcffib.xfixes
-import xcffib.xproto
+import xcffib.xproto as x
 
 from sandbox.display import shortcuts
 from sandbox.display.audience import Audience
+from sandbox.display.barrier import Barrier
+from sandbox.display.cdp_input import CdpInput
+from sandbox.display.clipboard import Clipboard
 from sandbox.display.cursor import ARROW, to_cursor
 from sandbox.display.damage import DamageQueue
 from sandbox.display.events import EventReader
 from sandbox.display.fake import FakeInput
 from sandbox.display.frame_buffer import FrameBuffer
+from sandbox.display.keyboard import is_text
 from sandbox.display.pointer import BUTTONS, WheelTicks
 from sandbox.display.xvfb import Xvfb
 from sandbox.fence import Fence
 from sandbox.pages import Pages
 from sandbox.screen import (
+    Compose,
+    Copy,
     Cursor,
     InputEvent,
     Key,
+    Paste,
     Picture,
     PointerButton,
     PointerMove,
@@ -35,9 +43,12 @@ from sandbox.screen import (
     ReleaseAll,
     ScreenListener,
     Size,
+    TabAction,
+    Text,
+    Touch,
     Wheel,
 )
-from sandbox.words import BadRequest, Epoch, Gone, Holder, OperatorId
+from sandbox.words import BadRequest, BatonError, Epoch, Gone, Holder, NotFound, OperatorId, Side
 
 _CURSORS_KEPT: Final = 64
 
@@ -56,9 +67,14 @@ class X11Screen:
         self._events = EventReader(xvfb, f"x-events{xvfb.display}")
         self._fake = FakeInput(xvfb)
         self._keyboard = self._fake.read_keyboard()
+        self._barrier = Barrier(self._fake)
+        self._pending = False
+        self._cdp = CdpInput(pages, fence)
+        self._clipboard = Clipboard.open(xvfb, self._on_copied)
         self._wheel = WheelTicks()
         self._cursors: dict[int, Cursor] = {}
         self._ends: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._was: tuple[Holder, Epoch] | None = None
 
     def __repr__(self) -> str:
@@ -81,6 +97,7 @@ class X11Screen:
         damage.QueryVersion(1, 1).reply()
         fixes.QueryVersion(5, 0).reply()
         damage.Create(connection.generate_id(), root, xcffib.damage.ReportLevel.RawRectangles)
+        connection.core.ChangeWindowAttributes(root, x.CW.EventMask, [x.EventMask.SubstructureNotify])
         fixes.SelectCursorInput(root, xcffib.xfixes.CursorNotifyMask.DisplayCursor)
         connection.flush()
         self._damage.add(Rect(0, 0, self._size.width, self._size.height))
@@ -94,10 +111,11 @@ class X11Screen:
             end()
         self._audience.close()
         self._damage.end()
-        try:
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(Gone):
             self.release_all()
-        except Gone:
-            pass
+        self._clipboard.close()
         await asyncio.to_thread(self._events.close)
         self._fake.close()
 
@@ -132,58 +150,135 @@ class X11Screen:
 
     # What the operator does.
 
+    @property
+    def on_secret_entry(self) -> Callable[[], Awaitable[object]] | None:
+        """Awaited before secret text goes into the focused field."""
+        return self._cdp.on_secret_entry
+
+    @on_secret_entry.setter
+    def on_secret_entry(self, hook: Callable[[], Awaitable[object]] | None) -> None:
+        self._cdp.on_secret_entry = hook
+
     async def inject(self, event: InputEvent, operator: OperatorId, epoch: Epoch) -> None:
         """See `Screen.inject`."""
         self._fence.check_operator(operator, epoch)
         match event:
-            case PointerMove(x, y):
-                self._on_screen(x, y)
-                self._fake.move(x, y)
-            case PointerButton(x, y, button, down):
-                self._on_screen(x, y)
-                self._fake.button(x, y, BUTTONS[button], down)
-            case Wheel(x, y, dx, dy):
-                self._on_screen(x, y)
-                self._fake.click(x, y, self._wheel.turn(dx, dy))
+            case PointerMove() | PointerButton() | Wheel():
+                self._pointer(event)
             case Key():
                 await self._key(event, operator, epoch)
+            case Paste(text):
+                self._clipboard.offer(text)
+                self._fake.keys(self._keyboard.command("v"))
+            case Copy():
+                self._fake.keys(self._keyboard.command("c"))
             case ReleaseAll():
                 self.release_all()
-            case _:
-                raise BadRequest(f"this screen does not take {type(event).__name__}")
+            case Touch(_, points):
+                for point in points:
+                    self._on_screen(point.x, point.y)
+                await self._by_devtools(event, operator, epoch)
+            case Text() | Compose() | TabAction():
+                await self._by_devtools(event, operator, epoch)
+        self._pending = self._pending or not isinstance(event, Text | Compose | Touch | TabAction)
+
+    def _pointer(self, event: PointerMove | PointerButton | Wheel) -> None:
+        self._on_screen(event.x, event.y)
+        match event:
+            case PointerMove(x, y):
+                self._fake.move(x, y)
+            case PointerButton(x, y, button, down):
+                self._fake.button(x, y, BUTTONS[button], down)
+            case Wheel(x, y, dx, dy):
+                if self._keyboard.control_held:
+                    raise BadRequest("Ctrl and the wheel would zoom the page for everybody; zoom in the console")
+                self._fake.click(x, y, self._wheel.turn(dx, dy))
 
     async def _key(self, event: Key, operator: OperatorId, epoch: Epoch) -> None:
         if not event.down:
             self._fake.keys(self._keyboard.release(event))
             return
+        if is_text(event):
+            await self._by_devtools(Text(event.key), operator, epoch)
+            return
         if (character := self._keyboard.needs(event)) and (bound := self._keyboard.bind(character)):
             self._fake.bind(*bound)
         press = self._keyboard.press(event)
         if press is not None:
+            if press.chord in shortcuts.RELOAD:
+                await self._by_devtools(TabAction("reload"), operator, epoch)
+                return
             shortcuts.check(press.chord)
-            self._fence.check_operator(operator, epoch)
             self._fake.keys(press.strokes)
         self._keyboard.commit(event)
+
+    async def _by_devtools(
+        self, event: Text | Compose | Touch | TabAction, operator: OperatorId, epoch: Epoch
+    ) -> None:  # fmt: skip
+        if self._pending:
+            self._pending = False
+            await self._barrier.wait()
+        match event:
+            case Text():
+                await self._cdp.text(event, operator, epoch)
+            case Compose():
+                await self._cdp.compose(event, operator, epoch)
+            case Touch():
+                await self._cdp.touch(event, operator, epoch)
+            case TabAction():
+                await self._cdp.tab(event, operator, epoch)
 
     async def answer(self, answer: PromptAnswer, operator: OperatorId, epoch: Epoch) -> None:
         """See `Screen.answer`."""
         self._fence.check_operator(operator, epoch)
-        raise BadRequest("no prompt is open")
+        raise NotFound("this question is no longer open", prompt=answer.id)
 
     def release_all(self) -> None:
         """Let go of every key, button and finger, at once."""
         self._wheel.reset()
-        self._fake.keys(self._keyboard.release_all())
-        self._fake.release_buttons()
+        try:
+            self._fake.keys(self._keyboard.release_all())
+            self._fake.release_buttons()
+        finally:
+            self._cdp.release_all()
 
     def _on_screen(self, x: int, y: int) -> None:
         if not (0 <= x < self._size.width and 0 <= y < self._size.height):
             raise BadRequest(f"({x}, {y}) lies outside the screen of {self._size.width}x{self._size.height}")
 
     def _on_control(self, holder: Holder, epoch: Epoch) -> None:
-        if self._was is not None and self._was != (holder, epoch):
-            self.release_all()
-        self._was = (holder, epoch)
+        was, self._was = self._was, (holder, epoch)
+        if was is None or was == self._was:
+            return
+        self.release_all()
+        if was[0].side is Side.OPERATOR:
+            self._clipboard.clear()
+        if holder.side is Side.OPERATOR:
+            self._spawn(self._take_keyboard())
+
+    async def _take_keyboard(self) -> None:
+        """Give the keyboard to the page in front: a new tab has it in its address bar, which nobody sees (measured)."""
+        page = self._pages.active
+        if page is not None:
+            with contextlib.suppress(BatonError, TimeoutError):
+                await self._pages.call(page, "Page.bringToFront")
+
+    def _on_copied(self) -> None:
+        holder, epoch = self._fence.holder, self._fence.epoch
+        if holder.side is Side.NOBODY:
+            self._clipboard.clear()  # a copy of the last holder's that was still on its way
+        elif holder.side is Side.OPERATOR:
+            self._spawn(self._tell_copy(epoch))
+
+    async def _tell_copy(self, epoch: Epoch) -> None:
+        text = await self._clipboard.read()
+        if text and self._fence.epoch == epoch and self._fence.holder.side is Side.OPERATOR:
+            self._audience.tell_clipboard(text)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # What the X server says, on the event thread.
 
@@ -193,6 +288,8 @@ class X11Screen:
             self._damage.add(Rect(area.x, area.y, area.width, area.height))
         elif isinstance(event, xcffib.xfixes.CursorNotifyEvent):
             self._read_cursor()
+        else:
+            self._barrier.on_event(event)
 
     def _read_cursor_later(self) -> None:
         self._read_cursor()
