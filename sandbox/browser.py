@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,12 @@ PICTURE_FLAGS: tuple[str, ...] = (
 )
 """Grey text (sub-pixel colour ruins 4:2:0 video), software drawing, one pixel a pixel."""
 
+
+PREFERENCES: Final = {
+    "autofill": {"profile_enabled": False, "credit_card_enabled": False},
+    "credentials_enable_service": False,
+}
+"""Chromium keeps nothing of what is typed into forms, or the next operator would be offered it."""
 
 _START_S: Final = 20.0
 
@@ -91,6 +98,7 @@ async def launch(
     It dies with this process. Raises `Unavailable` when it does not start.
     """
     program = find_chromium()
+    _prefer(profile, uid)
     environment = {**clean_env(profile), **(env or {}), **({"DISPLAY": display} if display else {})}
     common = [
         program, "--remote-debugging-pipe", f"--user-data-dir={profile}", *QUIET_FLAGS, *PICTURE_FLAGS,
@@ -108,6 +116,17 @@ async def launch(
         raise Unavailable(f"{error.message}; run `baton doctor`") from error
     browser.sandboxed = False
     return browser
+
+
+def _prefer(profile: Path, uid: int | None) -> None:
+    file = profile / "Default" / "Preferences"
+    if file.exists():
+        return
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text(json.dumps(PREFERENCES))
+    if uid is not None:
+        for path in (file.parent, file):
+            os.chown(path, uid, uid)
 
 
 async def _start(flags: Sequence[str], profile: Path, env: Mapping[str, str], uid: int | None) -> Browser:
