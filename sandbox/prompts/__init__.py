@@ -1,0 +1,6 @@
+"""What a page asks outside its own pixels: dialogs, file choosers, basic and digest authentication."""
+
+from sandbox.prompts.prompts import Prompts
+from sandbox.prompts.uploads import MOST_BYTES
+
+__all__ = ["MOST_BYTES", "Prompts"]
