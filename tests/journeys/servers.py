@@ -139,6 +139,11 @@ class Server:
         with contextlib.closing(sqlite3.connect(f"file:{self.state / 'baton.db'}?mode=ro", uri=True)) as database:
             return database.execute(query, values).fetchall()
 
+    def write(self, statement: str, *values: str) -> None:
+        """Change the database behind the server's back, as the passing of time would."""
+        with contextlib.closing(sqlite3.connect(self.state / "baton.db", timeout=10)) as database, database:
+            database.execute(statement, values)
+
     def journal(self, handoff: str) -> list[str]:
         """Return the kinds of everything that happened to a handoff, in order."""
         return [kind for (kind,) in self.rows("SELECT kind FROM journal WHERE handoff = ? ORDER BY seq", handoff)]
