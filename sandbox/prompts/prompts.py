@@ -11,8 +11,9 @@ What Chromium 156 does (measured):
   `showOpenFilePicker` has no input element to set: it gets an AbortError at once and nothing is offered.
 - `Fetch.enable` asks for authentication only for requests it pauses, so all are paused and let go on at once, by one
   message each. Of two sessions with Fetch the later one alone is asked, so Baton's is off while the agent holds
-  control. An authentication box that Chromium itself opened in that time stays in the picture, where it can be typed
-  into; where there is none to see (headless), reload the page to be asked here.
+  control. A page that needs a password in that time, and whose agent has none, fails to load (the error is
+  ERR_INVALID_AUTH_CREDENTIALS; no box opens): reload it after taking over, to be asked here. What still waits for
+  a password at the return gets its 401.
 """
 
 from __future__ import annotations

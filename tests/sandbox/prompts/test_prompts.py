@@ -414,6 +414,19 @@ async def test_the_return_leaves_no_request_waiting(desk: Desk, until: Until) ->
     assert await asyncio.wait_for(waiting, 5) == 401
 
 
+async def test_an_agents_page_asks_again_when_it_is_reloaded(desk: Desk, until: Until) -> None:
+    """A page that needed a password in the agent's time did not load; reloaded at take-over it asks the operator."""
+    desk.agent()
+    reply = await desk.pages.call(desk.page, "Page.navigate", {"url": f"{desk.site}/late/basic"})
+    assert reply["errorText"] == "net::ERR_INVALID_AUTH_CREDENTIALS"
+    desk.ann()
+    await asyncio.sleep(0.5)  # Fetch takes a moment to be on, and nothing tells when
+    reloading = asyncio.create_task(desk.pages.call(desk.page, "Page.reload"))
+    await desk.reply(await desk.asked(until), username="ann", password=SECRETS[0])
+    await reloading
+    await until(lambda: next(t.title for t in desk.pages.tabs() if t.id == desk.page.target), "in")
+
+
 async def test_nothing_typed_is_logged(desk: Desk, until: Until, caplog: pytest.LogCaptureFixture) -> None:
     """Texts, passwords and file contents are in no log and no repr."""
     caplog.set_level(logging.DEBUG)
