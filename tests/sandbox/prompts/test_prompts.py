@@ -152,6 +152,13 @@ class Desk:
         reply = await self.pages.connection.call("Runtime.evaluate", params, session or self.page.session)
         return reply["result"].get("value")
 
+    async def client(self) -> str:
+        """Attach as the gate does for a client, in a tree of sessions of its own; returns the session on the page."""
+        call = self.pages.connection.call
+        root = (await call("Target.attachToBrowserTarget"))["sessionId"]
+        params = {"targetId": self.page.target, "flatten": True}
+        return str((await call("Target.attachToTarget", params, root))["sessionId"])
+
     async def goto(self, path: str) -> None:
         """Load an address of the site."""
         await self.pages.call(self.page, "Page.navigate", {"url": self.site + path})
@@ -249,7 +256,7 @@ async def test_the_agents_own_answer_ends_a_dialog(desk: Desk, until: Until) -> 
     """A dialog that the agent's client answers from its own session is not offered any more, nor reported."""
     desk.agent()
     call = desk.pages.connection.call
-    session = (await call("Target.attachToTarget", {"targetId": desk.page.target, "flatten": True}))["sessionId"]
+    session = await desk.client()
     await call("Page.enable", {}, session)
     opened = asyncio.Event()
     desk.pages.connection.listen(session, lambda method, _: opened.set() if "DialogOpening" in method else None)
@@ -412,6 +419,28 @@ async def test_the_return_leaves_no_request_waiting(desk: Desk, until: Until) ->
     desk.agent()
     assert desk.told[-1] == ()
     assert await asyncio.wait_for(waiting, 5) == 401
+
+
+async def test_the_agents_own_password_works_after_the_return(desk: Desk) -> None:
+    """What an agent's client armed before the return answers for it, as if Baton had never asked for passwords."""
+    call = desk.pages.connection.call
+    session = await desk.client()
+
+    def on_event(method: str, params: dict[str, Any]) -> None:
+        credentials = {"response": "ProvideCredentials", "username": "ann", "password": SECRETS[0]}
+        command = {"Fetch.requestPaused": "Fetch.continueRequest", "Fetch.authRequired": "Fetch.continueWithAuth"}
+        more = {"authChallengeResponse": credentials} if method == "Fetch.authRequired" else {}
+        message = {"id": 0, "method": command[method], "params": {"requestId": params["requestId"]} | more}
+        desk.pages.connection.forward(message | {"sessionId": session}, lambda _raw: None)
+
+    desk.pages.connection.listen(session, lambda m, p: on_event(m, p) if m.startswith("Fetch.") else None)
+    await call("Fetch.enable", {"handleAuthRequests": True, "patterns": [{"urlPattern": "*"}]}, session)
+    desk.agent()
+    status = 0
+    async with asyncio.timeout(10):
+        while status != 200:  # a renderer hears a little later whom its requests are put to
+            status = await desk.js("fetch('/agents/digest').then(r => r.status)")
+    assert desk.prompts.open == ()
 
 
 async def test_an_agents_page_asks_again_when_it_is_reloaded(desk: Desk, until: Until) -> None:
