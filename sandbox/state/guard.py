@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from sandbox.cdp import CdpError
 from sandbox.pages import Page, Pages
 from sandbox.screen import Rect
 from sandbox.state.worlds import BINDING, UNANSWERED, Frame, Worlds, settled
@@ -26,6 +27,7 @@ POLL_S: Final = 0.25
 LINGER_S: Final = 1.0
 """A browser goes on showing the old page until the new one has painted (up to half a second); masks outlast that."""
 _DEADLINE_S: Final = 1.5
+_AGAIN_S: Final = 0.05
 _MOST_VALUES: Final = 200
 _NEW_DOCUMENT: Final = frozenset({"Page.frameNavigated", "Page.domContentEventFired", "Page.frameStoppedLoading"})
 
@@ -155,11 +157,16 @@ class Guard:
     async def blank(self) -> int:
         """Empty every secret field that is still filled, in every frame of every page; returns how many there were.
 
-        A secret lease ends with it.
+        Where there was a secret, the pages before the present ones are forgotten too: going back to one would fill
+        its fields again (measured). A secret lease ends with it.
         """
         options = {"lease": self._tainted}
+        secret = self._tainted or bool(self._values)
         self._tainted = self._lease = self._dirty = False
         counts = await asyncio.gather(*(self._blank(page, options) for page in self._pages.all))
+        if secret:
+            # In this order: a document that is left in between has been emptied.
+            await asyncio.gather(*(self._forget_past(page) for page in self._pages.all))
         self._values.clear()
         self._nudge.set()
         return sum(counts)
@@ -169,6 +176,21 @@ class Guard:
             frames = await self._frames(page)
             found = await settled([self._worlds.run(frame, "blank", options, timeout=_DEADLINE_S) for frame in frames])
         return sum(each for each in found if each)
+
+    async def _forget_past(self, page: Page) -> None:
+        give_up = self._clock.monotonic() + _DEADLINE_S
+        while True:
+            try:
+                await self._pages.call(page, "Page.resetNavigationHistory", timeout=_DEADLINE_S)
+            except CdpError:
+                # It cannot be cut while a navigation is about to begin.
+                if self._clock.monotonic() < give_up:
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                _log.error("a tab's history could not be cut after a secret", target=page.target)
+            except UNANSWERED:
+                _log.error("a tab's history could not be cut after a secret", target=page.target)
+            return
 
     def covered(self) -> tuple[Rect, ...]:
         """The masks as last told."""

@@ -289,3 +289,32 @@ async def test_code_that_a_client_planted_in_the_isolated_world_is_left_behind(t
     assert answer["diff"]["fields"][0]["change"] == "filled"
     assert SECRET not in json.dumps(answer["diff"]) + answer["text"]
     assert await tester.room.blank_secrets() == 1
+
+
+async def test_going_back_does_not_bring_a_secret_back(tester: Any) -> None:
+    """The form that was sent is left behind, filled; the agent cannot return to it."""
+    tester.site.pages["/next"] = "<title>Next</title>"
+    fields = "<input id=user><input id=code autocomplete=one-time-code><input id=password type=password>"
+    await tester.open(f"<form action=/next>{fields}</form>")
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    for field in ("#user", "#code", "#password"):
+        await tester.type(field, SECRET)
+    await tester.run("document.forms[0].submit()")
+    await tester.until(lambda: tester.page.url.split("?")[0].endswith("/next"))
+    await tester.room.blank_secrets()
+    history = await tester.call("Page.getNavigationHistory")
+    assert len(history["entries"]) == 1
+    await tester.run("history.back()")
+    await tester.until(lambda: tester.run("document.readyState === 'complete'"))
+    assert await tester.run("document.title") == "Next"
+
+
+async def test_history_stays_where_nothing_was_secret(tester: Any) -> None:
+    """A handoff without a secret leaves the agent its way back."""
+    await tester.open("<input id=user>", "/first")
+    await tester.open("<p>second", "/second")
+    before = len((await tester.call("Page.getNavigationHistory"))["entries"])
+    await tester.room.mark("h")
+    await tester.room.blank_secrets()
+    assert len((await tester.call("Page.getNavigationHistory"))["entries"]) == before
