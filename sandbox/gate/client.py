@@ -42,7 +42,8 @@ _PLANTS: Final = frozenset(
     {*_SCRIPTS, "Runtime.evaluate", "Runtime.callFunctionOn", "Runtime.runScript", "Runtime.compileScript",
      "Runtime.addBinding", "Debugger.evaluateOnCallFrame", "Debugger.setScriptSource", "Debugger.setVariableValue",
      "Page.setDocumentContent", "DOM.setOuterHTML", "DOM.setAttributeValue", "DOM.setAttributesAsText",
-     "DOM.setNodeValue", "Fetch.fulfillRequest"}
+     "DOM.setNodeValue", "Fetch.fulfillRequest", "Debugger.setBreakpoint", "Debugger.setBreakpointByUrl",
+     "Debugger.setBreakpointOnFunctionCall"}
 )  # fmt: skip
 
 
@@ -145,8 +146,12 @@ class Client:
             node.view.contexts.clear()
         elif method == "Network.disable":
             node.view.requests.clear()
-        if method in _PLANTS and not params.get("throwOnSideEffect") and (page := self.page_of(node)):
+        page = self.page_of(node)
+        if method in _PLANTS and not params.get("throwOnSideEffect") and page:
             self._shared.planted.add(page)
+        if method == "Fetch.fulfillRequest" or (method == "Page.reload" and params.get("scriptToEvaluateOnLoad")):
+            # Requests paused on the browser's own CDP session may be any page's.
+            self._shared.carried.update({page} if page else {each.target for each in self._shared.pages.all})
 
     def _real_script(self, node: Node, params: Params) -> Params:
         script = node.standing.scripts.pop(str(params.get("identifier")), None)

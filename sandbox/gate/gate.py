@@ -162,11 +162,15 @@ class Gate:
 
     def _on_page(self, page: Page, session: str, method: str, params: dict[str, Any]) -> None:
         if method == "Page.frameNavigated" and session == page.session and "parentId" not in params["frame"]:
+            # The conditions of breakpoints are code, and breakpoints outlive documents.
             scripted = self._shared.opened and any(
-                node.standing.scripts or node.standing.bindings
+                node.standing.scripts or node.standing.bindings or "Debugger" in node.standing.enabled
                 for client in self._clients for node in client.nodes if client.page_of(node) == page.target
             )  # fmt: skip
-            if not scripted:
+            if page.target in self._shared.carried:
+                self._shared.carried.discard(page.target)
+                self._shared.planted.add(page.target)
+            elif not scripted:
                 self._shared.planted.discard(page.target)
 
     # --- turning -------------------------------------------------------------------------------------------------

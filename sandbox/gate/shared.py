@@ -47,6 +47,8 @@ class Shared:
     """Between the close and its end: replies to what was already on its way still pass."""
     planted: set[str] = field(default_factory=set)
     """Pages in whose present document the agent ran or left code."""
+    carried: set[str] = field(default_factory=set)
+    """Pages whose next document may be, or hold, what the agent made, whoever holds control when it comes."""
     admitted: int = 0
     refused: int = 0
     dropped: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import websockets
 
 from sandbox.authority import Answer, Verb, Verdict
 from sandbox.words import NOBODY, THE_AGENT, Conflict, Epoch, HandoffId, StaleEpoch
-from tests.sandbox.gate.rig import ANN, Raw, Refused, until
+from tests.sandbox.gate.rig import ANN, Raw, Refused, until, until_async
 
 if TYPE_CHECKING:
     from tests.sandbox.gate.rig import Rig, Site
@@ -371,6 +372,37 @@ async def test_agent_code_present(rig: Rig, raw: Raw, site: Site) -> None:
     await raw.call("Page.addScriptToEvaluateOnNewDocument", {"source": "window.x = 1"}, session)
     await rig.goto(site.here + "/")
     assert rig.gate.agent_code_present(target)
+
+
+async def test_a_document_of_the_agents_making_is_its_code(rig: Rig, raw: Raw, site: Site) -> None:
+    """A reload with a script, and a document the agent answered the request for, are known as such."""
+    target = rig.page().target
+    session = await raw.page(target)
+    await raw.call("Page.enable", {}, session)
+    await raw.call("Page.reload", {"scriptToEvaluateOnLoad": "window.mine = 1"}, session)
+    await until(lambda: raw.named("Page.loadEventFired", session))
+    assert await rig.js("mine") == 1
+    assert rig.gate.agent_code_present(target)
+    await rig.goto(site.here + "/two")
+    assert not rig.gate.agent_code_present(target)
+
+    await raw.call("Fetch.enable", {"patterns": [{"urlPattern": "*/made"}]}, session)
+    await raw.start("Page.navigate", {"url": site.here + "/made"}, session)
+    paused = await until(lambda: raw.named("Fetch.requestPaused", session))
+    body = base64.b64encode(b"<script>window.mine = 2</script>").decode()
+    made = {"requestId": paused[0]["requestId"], "responseCode": 200, "body": body}
+    await raw.call("Fetch.fulfillRequest", made, session)
+    await until_async(lambda: rig.js("window.mine === 2"))
+    assert rig.gate.agent_code_present(target)
+    await rig.goto(site.here + "/two")
+    assert not rig.gate.agent_code_present(target)
+
+
+async def test_compiled_code_is_refused(rig: Rig, raw: Raw) -> None:
+    """An agent cannot put bytecode of its own in the place of a site's script."""
+    session = await raw.page(rig.page().target)
+    with pytest.raises(Refused, match="in place of a site's own"):
+        await raw.call("Page.addCompilationCache", {"url": "http://127.0.0.1/a.js", "data": ""}, session)
 
 
 async def test_several_clients(rig: Rig, raw: Raw, site: Site) -> None:

@@ -12,10 +12,10 @@ import pytest
 import websockets
 
 from sandbox.gate.standing import standing_table
-from tests.sandbox.gate.rig import Raw, Refused, until
+from tests.sandbox.gate.rig import PAGES, Raw, Refused, Site, until
 
 if TYPE_CHECKING:
-    from tests.sandbox.gate.rig import Rig, Site
+    from tests.sandbox.gate.rig import Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -284,6 +284,12 @@ SCENARIOS = [
         no(pauses),
     ),
     Scenario(
+        "Debugger.setBreakpointsActive",
+        (("Debugger.enable", {}), ("Debugger.setBreakpointsActive", {"active": False})),
+        always,
+        no(pauses),
+    ),
+    Scenario(
         "Input.setIgnoreInputEvents", (("Input.setIgnoreInputEvents", {"ignore": True}),), World.click, no(World.click)
     ),
     switched("Input.setInterceptDrags", {"enabled": True}, {"enabled": False}),
@@ -374,6 +380,41 @@ async def turn(scenario: Scenario, rig: Rig, raw: Raw, site: Site) -> tuple[bool
     rig.written.clear()
     await rig.open()
     return human, await scenario.again(world)
+
+
+async def test_conditions_of_breakpoints_do_not_run_meanwhile(rig: Rig, raw: Raw, site: Site) -> None:
+    """A breakpoint's condition is the agent's code: it runs neither in the human's page nor in one loaded then."""
+    session = await raw.page(rig.page().target)
+    await raw.call("Debugger.enable", {}, session)
+    before, _, _ = PAGES["/"].partition("setInterval")
+    place = {"lineNumber": before.count("\n"), "columnNumber": len(before.rpartition("\n")[2])}
+    params = {"urlRegex": ".*", **place, "condition": "(window.overheard = 1, false)"}
+    await raw.call("Debugger.setBreakpointByUrl", params, session)
+    await rig.goto(site.here + "/")
+    assert await rig.js("window.overheard") == 1
+    assert rig.gate.agent_code_present(rig.page().target)
+    await rig.shut()
+    await rig.goto(site.here + "/two")
+    assert await rig.js("typeof overheard") == "undefined"
+    assert not rig.gate.agent_code_present(rig.page().target)
+    await rig.open()
+    await rig.goto(site.here + "/")
+    assert await rig.js("window.overheard") == 1
+
+
+async def test_bodies_kept_outside_the_page_are_dropped(rig: Rig, raw: Raw) -> None:
+    """Durable messages keep no body of what the human's pages load, however they were asked for."""
+    limits = {"maxTotalBufferSize": 1_000_000, "maxResourceBufferSize": 1_000_000}
+    session = await raw.page(rig.page().target)
+    await raw.call("Network.enable", {"enableDurableMessages": True, **limits}, session)
+    await raw.call("Network.configureDurableMessages", limits, session)
+    world = World(rig, raw, Site("", ""), session)
+    await rig.shut()
+    assert await buffers_dropped(world)
+    await rig.open()
+    with pytest.raises(Refused):
+        await raw.call("Network.getResponseBody", {"requestId": world.notes["request"]}, session)
+    await rig.pages.call(rig.page(), "Network.disable")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
