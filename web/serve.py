@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
+import io
+import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 import structlog
@@ -129,9 +133,7 @@ async def serve(settings: Settings, open_url: str | None, link_file: Path | None
             sandbox = await server.services.sandboxes.open(url=pages.enter_context(local_page(open_url)))
             link = await server.link(sandbox=SandboxId(sandbox["id"]), take=True)
         if link_file is not None:
-            unfinished = link_file.with_name(link_file.name + ".part")
-            unfinished.write_text(link)
-            unfinished.replace(link_file)
+            write_link(link_file, link)
 
     with ExitStack() as pages:
         async with running(settings, prepare) as server:
@@ -139,9 +141,20 @@ async def serve(settings: Settings, open_url: str | None, link_file: Path | None
             await server.stopped.wait()
 
 
+def write_link(path: Path, link: str) -> None:
+    """Write a link for the eyes of whoever runs the server alone: it signs in whoever reads it. Whole or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(link)
+    Path(name).replace(path)
+
+
 @contextmanager
 def local_page(url: str) -> Generator[str]:
-    """Yield an address a sandbox can open: `url` itself, or a loopback server's for a local file and its neighbours."""
+    """Yield an address a sandbox can open: `url` itself, or a loopback server's for a local file and its neighbours.
+
+    Neighbours are files at or below its directory; none that is hidden, and no list of them.
+    """
     path = Path(url)
     if "://" in url or not path.is_file():
         yield url
@@ -151,7 +164,17 @@ def local_page(url: str) -> Generator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing."""
 
-    handler = functools.partial(Quiet, directory=str(path.resolve().parent))
+        def send_head(self) -> io.BytesIO | BinaryIO | None:
+            """Refuse what the page has no business with: whoever drives the sandbox can ask for anything here."""
+            wanted = Path(self.translate_path(self.path)).resolve()
+            inside = wanted.is_relative_to(root) and wanted.is_file()
+            if not inside or any(part.startswith(".") for part in wanted.relative_to(root).parts):
+                self.send_error(404)
+                return None
+            return super().send_head()
+
+    root = path.resolve().parent
+    handler = functools.partial(Quiet, directory=str(root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from agent_bridge.store.lock import StateInUse
 from sandbox.words import Unavailable
-from web.serve import Running, local_page, running
+from web.serve import Running, local_page, running, write_link
 from web.settings import Settings
 
 
@@ -102,3 +102,35 @@ async def test_a_local_file_is_served_to_the_sandbox(tmp_path: Path) -> None:
 
     assert b"here" in body
     assert other == "https://example.com/x"
+
+
+async def test_neighbours_of_a_local_file_are_few(tmp_path: Path) -> None:
+    """Below its directory, and neither hidden, nor listed, nor reached by a link that leads out."""
+    room = tmp_path / "room"
+    (room / "sub").mkdir(parents=True)
+    for name in ("page.html", "style.css", ".netrc", "sub/more.js"):
+        (room / name).write_text("x")
+    (tmp_path / "outside").write_text("x")
+    (room / "out").symlink_to(tmp_path / "outside")
+    with local_page(str(room / "page.html")) as url:
+        base = url.rpartition("/")[0]
+        async with httpx.AsyncClient() as http:
+            answers = {
+                path: (await http.get(base + path)).status_code
+                for path in ("/page.html", "/style.css", "/sub/more.js", "/", "/sub/", "/.netrc", "/out", "/none")
+            }
+
+    assert [path for path, status in answers.items() if status == 200] == ["/page.html", "/style.css", "/sub/more.js"]
+    assert set(answers.values()) == {200, 404}
+
+
+def test_a_link_file_is_for_its_owner(tmp_path: Path) -> None:
+    """Nobody else can read the link, also where a readable file stood before."""
+    file = tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_link(file, "http://127.0.0.1:1/link#x")
+
+    assert file.read_text() == "http://127.0.0.1:1/link#x"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]
