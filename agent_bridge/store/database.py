@@ -93,7 +93,10 @@ def _down(path: Path, error: Exception) -> StoreDown:
 
 
 def _engine(path: Path, begin: str, connections: int) -> AsyncEngine:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=connections, max_overflow=0, pool_timeout=30)
+    # Values stay out of errors, which are logged.
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}", pool_size=connections, max_overflow=0, pool_timeout=30, hide_parameters=True
+    )
 
     # sqlite3 would begin transactions by itself, and late; SQLAlchemy begins them here, and says how.
     @event.listens_for(engine.sync_engine, "connect")
@@ -119,7 +122,7 @@ def migrate(path: Path, revision: str = "head") -> None:
     try:
         fcntl.flock(guard, fcntl.LOCK_EX)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        engine = create_engine(f"sqlite:///{path}")
+        engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
         with engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=5000")
             config.attributes["connection"] = connection

@@ -94,3 +94,14 @@ async def test_writers_queue_and_readers_do_not_wait(database: Database) -> None
         await writer.execute(text("insert into keys values ('k', 'v', 1)"))
         async with database.read() as reader:
             assert await reader.scalar(text("select count(*) from keys")) == 0
+
+
+async def test_errors_do_not_repeat_values(database: Database) -> None:
+    """What a statement was given stays out of its error, which is logged."""
+    insert = text("insert into keys values (:name, :value, 1)")
+    values = {"name": "twice", "value": b"what an operator wrote"}
+    with pytest.raises(IntegrityError) as caught:
+        async with database.write() as connection:
+            await connection.execute(insert, values)
+            await connection.execute(insert, values)
+    assert "operator wrote" not in str(caught.value)
