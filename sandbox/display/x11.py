@@ -28,6 +28,7 @@ from sandbox.display.pointer import BUTTONS, WheelTicks
 from sandbox.display.xvfb import Xvfb
 from sandbox.fence import Fence
 from sandbox.pages import Pages
+from sandbox.prompts import DIALOGS, Prompts
 from sandbox.screen import (
     Compose,
     Copy,
@@ -38,7 +39,9 @@ from sandbox.screen import (
     Picture,
     PointerButton,
     PointerMove,
+    Prompt,
     PromptAnswer,
+    PromptKind,
     Rect,
     ReleaseAll,
     ScreenListener,
@@ -48,7 +51,7 @@ from sandbox.screen import (
     Touch,
     Wheel,
 )
-from sandbox.words import BadRequest, BatonError, Epoch, Gone, Holder, NotFound, OperatorId, Side
+from sandbox.words import BadRequest, BatonError, Epoch, Gone, Holder, OperatorId, Side
 
 _CURSORS_KEPT: Final = 64
 
@@ -71,6 +74,10 @@ class X11Screen:
         self._pending = False
         self._cdp = CdpInput(pages, fence)
         self._clipboard = Clipboard.open(xvfb, self._on_copied)
+        self._asked = asyncio.Event()
+        self.on_prompt_done: Callable[[PromptKind, str, bool], None] | None = None
+        """Hears (kind, origin, accepted) of every prompt an operator answered."""
+        self._prompts = Prompts(pages, fence, uploads, on_change=self._on_prompts, on_done=self._prompt_done)
         self._wheel = WheelTicks()
         self._cursors: dict[int, Cursor] = {}
         self._ends: list[Callable[[], None]] = []
@@ -109,6 +116,7 @@ class X11Screen:
         """Let go of the display; a blocked `wait` raises `Gone`."""
         for end in self._ends:
             end()
+        await self._prompts.close()
         self._audience.close()
         self._damage.end()
         for task in self._tasks:
@@ -218,6 +226,18 @@ class X11Screen:
         if self._pending:
             self._pending = False
             await self._barrier.wait()
+        # Its first step runs before that of the other: what the fence refuses there is raised below.
+        doing = self._spawn(self._do_by_devtools(event, operator, epoch))
+        asked = asyncio.ensure_future(self._asked.wait())
+        await asyncio.wait({doing, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if doing.done():
+            doing.result()
+        # Else the page asks something: Chromium answers this input only after that, and the answer comes behind it.
+
+    async def _do_by_devtools(
+        self, event: Text | Compose | Touch | TabAction, operator: OperatorId, epoch: Epoch
+    ) -> None:  # fmt: skip
         match event:
             case Text():
                 await self._cdp.text(event, operator, epoch)
@@ -230,8 +250,18 @@ class X11Screen:
 
     async def answer(self, answer: PromptAnswer, operator: OperatorId, epoch: Epoch) -> None:
         """See `Screen.answer`."""
-        self._fence.check_operator(operator, epoch)
-        raise NotFound("this question is no longer open", prompt=answer.id)
+        await self._prompts.answer(answer, operator, epoch)
+
+    def _on_prompts(self, prompts: Sequence[Prompt]) -> None:
+        if any(prompt.kind in DIALOGS for prompt in prompts):
+            self._asked.set()
+        else:
+            self._asked.clear()
+        self._audience.set_prompts(prompts)
+
+    def _prompt_done(self, kind: PromptKind, origin: str, accepted: bool) -> None:
+        if self.on_prompt_done is not None:
+            self.on_prompt_done(kind, origin, accepted)
 
     def release_all(self) -> None:
         """Let go of every key, button and finger, at once."""
@@ -275,10 +305,16 @@ class X11Screen:
         if text and self._fence.epoch == epoch and self._fence.holder.side is Side.OPERATOR:
             self._audience.tell_clipboard(text)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has it
 
     # What the X server says, on the event thread.
 

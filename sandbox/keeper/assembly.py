@@ -139,6 +139,8 @@ async def _open(
     undo.append(("screen", screen.close))
     state = StateRoom(pages, screen, secrets.token_bytes(32), clock, set_masks=screen.set_masks)
     undo.append(("state", state.close))
+    screen.on_secret_entry = state.secret_entry
+    screen.on_prompt_done = lambda kind, origin, accepted: state.note_dialog(kind.value, origin, accepted)
     gate = Gate(
         browser.connection, pages, fence, authority,
         sandbox=config.sandbox, downloads=room.downloads, uploads=room.uploads, clock=clock,

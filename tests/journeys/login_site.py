@@ -48,6 +48,7 @@ class LoginSite:
                 Route("/hop", self.hop),
                 Route("/hit", self.hit),
                 Route("/pad", self.pad),
+                Route("/asks", self.asks),
             ]
         )
 
@@ -92,6 +93,16 @@ class LoginSite:
         return HTMLResponse(
             f"<!doctype html><title>Pad</title>{_STYLE}<h1>Pad</h1><button>Press</button>"
             "<script>for (const kind of ['mousedown', 'keydown']) addEventListener(kind, () => fetch('/hit'))</script>"
+        )
+
+    async def asks(self, request: Request) -> Response:
+        """A page that asks outside its own pixels: a question and a file, one below the other."""
+        return HTMLResponse(
+            f"<!doctype html><title>Asks</title>{_STYLE}<p id=said></p>"
+            "<style>button, input { position: fixed; left: 40px; margin: 0 }</style>"
+            "<button style='top: 40px' onclick=\"said.textContent = 'they said ' + prompt('Who are you?', 'nobody')\">"
+            "Ask</button><input type=file style='top: 140px' onchange=\"files[0].text().then(t => said.textContent = "
+            "'read ' + files[0].name + ' ' + t)\">"
         )
 
     async def hit(self, request: Request) -> Response:
