@@ -270,11 +270,6 @@ class Client:
         """Its CDP sessions, parents before children."""
         return tuple(self._nodes.values())
 
-    @property
-    def in_flight(self) -> int:
-        """How many commands have not been answered."""
-        return len(self._pending)
-
     def when_idle(self, then: Callable[[], None]) -> None:
         """Call `then` once nothing is in flight (at once, where nothing is)."""
         if self._pending:

@@ -139,4 +139,7 @@ _GUARDS: Final[MappingProxyType[str, Callable[[Params, Place], Params]]] = Mappi
 def guard(method: str, params: Params, place: Place) -> Params:
     """Return the parameters to send for `method`. Raises `MethodRefused` with what to do instead."""
     rule = _GUARDS.get(method)
-    return params if rule is None else rule(params, place)
+    try:
+        return params if rule is None else rule(params, place)
+    except (TypeError, ValueError, AttributeError):
+        raise MethodRefused(f"{method} has parameters of the wrong kind; see the protocol", method=method) from None

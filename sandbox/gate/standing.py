@@ -137,9 +137,9 @@ class Standing:
         elif name == "disable":
             self._disabled(domain)
         elif method == "Runtime.addBinding":
-            self.bindings[params.get("name", "")] = params
+            self.bindings[str(params.get("name", ""))] = params
         elif method == "Runtime.removeBinding":
-            self.bindings.pop(params.get("name", ""), None)
+            self.bindings.pop(str(params.get("name", "")), None)
         else:
             self._answered(method, params)
             for other in self.table.records.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets
@@ -441,3 +441,25 @@ async def test_an_open_dialog_does_not_hold_up_the_close(rig: Rig, raw: Raw) -> 
     assert asyncio.get_running_loop().time() - started < 5
     await until(lambda: raw.named("Page.javascriptDialogClosed"))
     assert rig.fence.holder != ANN
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("DOM.setFileInputFiles", {"files": 5}),
+        ("Input.dispatchDragEvent", {"data": 5}),
+        ("Input.dispatchDragEvent", {"data": {"files": ["\ud800"]}}),
+        ("Target.createTarget", {"url": ["file:///etc"]}),
+        ("Runtime.addBinding", {"name": [1]}),
+        ("Runtime.evaluate", {"expression": ["\ud800"]}),
+        ("Page.addScriptToEvaluateOnNewDocument", {"source": {}, "worldName": []}),
+    ],
+)
+async def test_parameters_of_the_wrong_kind_are_refused(
+    rig: Rig, raw: Raw, method: str, params: dict[str, Any]
+) -> None:
+    """Whatever stands where a name belongs is an error of that one command; the client goes on."""
+    session = await raw.page(rig.page().target)
+    with pytest.raises(Refused):
+        await raw.call(method, params, session)
+    assert (await raw.call("Browser.getVersion"))["protocolVersion"]
