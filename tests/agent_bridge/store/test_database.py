@@ -100,8 +100,8 @@ async def test_errors_do_not_repeat_values(database: Database) -> None:
     """What a statement was given stays out of its error, which is logged."""
     insert = text("insert into keys values (:name, :value, 1)")
     values = {"name": "twice", "value": b"what an operator wrote"}
-    with pytest.raises(IntegrityError) as caught:
-        async with database.write() as connection:
-            await connection.execute(insert, values)
+    async with database.write() as connection:
+        await connection.execute(insert, values)
+        with pytest.raises(IntegrityError) as caught:
             await connection.execute(insert, values)
     assert "operator wrote" not in str(caught.value)
