@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,14 +29,6 @@ SNAPSHOT: Final = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 ROUTERS: Final = (
     sandboxes.router, handoffs.router, control.router, signins.router, agent.router, live.router, events.router,
 )  # fmt: skip
-
-
-def product_version() -> str:
-    """Return the installed version of Baton."""
-    try:
-        return version("baton-handoff")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def create_app(services: Services) -> FastAPI:

@@ -14,7 +14,7 @@ from fastapi import Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from agent_bridge.access.roles import Permission, may
-from agent_bridge.access.words import Caller, LinkUnknown, TokenRefused
+from agent_bridge.access.words import Caller, TokenRefused
 from sandbox.words import NotAllowed, Unauthenticated
 from web.services import Services
 
@@ -158,12 +158,6 @@ def check(caller: Caller, *permissions: Permission) -> None:
             f"the role {caller.role.value} does not permit {permissions[0].value}", role=caller.role.value,
             permission=permissions[0].value,
         )  # fmt: skip
-
-
-def count_link_failure(request: Request, services: Services, error: LinkUnknown) -> None:
-    """Count one unknown link. Raises `TooManyFailures` instead of `error` when it is one too many."""
-    services.failures.failed(address(request))
-    raise error
 
 
 Give = Annotated[Services, Depends(get_services)]

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import WebSocketException
 
-from sandbox.keeper.files import SOCKET, socket_address
+from sandbox.keeper.files import socket_address
 from sandbox.keeper.peer import EventHandler, Peer, RequestHandler
 from sandbox.words import CODES, Conflict, Epoch, Holder, Kind, SandboxId, Unavailable
 
@@ -90,11 +90,6 @@ class KeeperLink:
     def alive(self) -> bool:
         """Whether the link still stands."""
         return not self.closed.is_set()
-
-    @property
-    def socket_path(self) -> Path:
-        """Where the keeper listens. It may be too long for a socket address; `connect` knows how."""
-        return self.directory / SOCKET
 
     async def connect(self, path: str, query: Mapping[str, str]) -> ClientConnection:
         """Open another WebSocket to the keeper, for a relay. Raises `Unavailable`."""
