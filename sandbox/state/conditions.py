@@ -17,6 +17,7 @@ from sandbox.words import BadRequest
 MAX_DEPTH: Final = 8
 MAX_PARTS: Final = 50
 _MAX_TEXT: Final = 2000
+_STARS: Final = re.compile(r"\*+")
 
 
 class Presence(StrEnum):
@@ -35,8 +36,21 @@ class UrlIs:
 
     def matches(self, url: str) -> bool:
         """Whether `url` matches as a whole."""
-        pattern = "".join(".*" if part.startswith("*") else re.escape(part) for part in re.split(r"(\*+)", self.glob))
-        return re.fullmatch(pattern, url, re.DOTALL) is not None
+        first, *rest = _STARS.split(self.glob)
+        if not rest:
+            return url == first
+        *middle, last = rest
+        end = len(url) - len(last)
+        if not url.startswith(first) or not url.endswith(last):
+            return False
+        # Not by a regular expression: a glob of many stars would keep it trying for ever.
+        at = len(first)
+        for part in middle:
+            found = url.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return at <= end
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -109,3 +110,19 @@ def test_a_report_lists_leaves_and_negations() -> None:
         {"condition": {"text": "a"}, "met": True, "why": "saw a"},
         {"condition": {"not": {"text": "b"}}, "met": False, "why": "saw b"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("glob", "url", "met"),
+    [("a*a", "a", False), ("a*a", "aa", True), ("*b*b*", "b", False), ("**", "", True), ("a*bc*c", "abc", False)],
+)
+def test_parts_of_a_url_pattern_do_not_overlap(glob: str, url: str, met: bool) -> None:
+    """Each character of the URL stands for one thing."""
+    assert UrlIs(glob).matches(url) is met
+
+
+def test_a_pattern_of_many_stars_is_judged_at_once() -> None:
+    """An agent's pattern cannot keep the keeper busy."""
+    began = time.perf_counter()
+    assert not UrlIs("*a" * 900 + "*b").matches("a" * 8000)
+    assert time.perf_counter() - began < 1
