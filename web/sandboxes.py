@@ -155,7 +155,10 @@ class Sandboxes:
             log.warning("closing a sandbox that nobody knows", sandbox=stray)
             self._spawn(self._fleet.close(stray))
         self._open.update({sandbox: known[sandbox] for sandbox in known.keys() & waiting})
-        await asyncio.gather(*(self._adopt(sandbox) for sandbox in known.keys() & waiting))
+        # The server before died while it opened or closed these: control does not know them, or not any more.
+        half = self._open.keys() - {view.sandbox for view in self._broker.views()}
+        await asyncio.gather(*(self._end(sandbox, "the server died while it opened or closed it") for sandbox in half))
+        await asyncio.gather(*(self._adopt(sandbox) for sandbox in list(self._open)))
         for sandbox in known.keys() - waiting:
             self._open[sandbox] = known[sandbox]
             await self._died(sandbox, "its keeper was gone when the server came back")

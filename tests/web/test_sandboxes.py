@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
 from agent_bridge.store.database import Database
+from agent_bridge.store.tables import controls
 from agent_bridge.words import Role
 from sandbox.host.keepers import Keepers
 from sandbox.keeper.files import KeeperRecord
@@ -143,3 +145,31 @@ async def test_a_restarted_server_goes_on(tmp_path: Path) -> None:
         await second.stop(close_sandboxes=True)
         await database.close()
     assert list((tmp_path / "sandboxes").iterdir()) == []
+
+
+async def test_half_open_ones(tmp_path: Path) -> None:
+    """A server that dies while it opens or closes a sandbox leaves none that nobody controls."""
+    settings = quick(tmp_path)
+    database = await Database.open(tmp_path)
+
+    def keepers() -> Keepers:
+        return Keepers(tmp_path, FAKE_KEEPER, adoption_s=20, launch_s=20)
+
+    first = compose(settings, SystemClock(), database, keepers())
+    await first.start()
+    opening, closing, whole = [SandboxId((await first.sandboxes.open())["id"]) for _ in range(3)]
+    first.broker._listeners.clear()
+    await first.broker.close(closing, "on request")
+    await first.stop()
+    async with database.write() as connection:
+        await connection.execute(delete(controls).where(controls.c.sandbox == opening))
+
+    second = compose(settings, SystemClock(), database, keepers())
+    await second.start()
+    try:
+        assert [each["id"] for each in await second.sandboxes.list()] == [whole]
+        assert not second.keepers.directory(opening).exists()
+        assert not second.keepers.directory(closing).exists()
+    finally:
+        await second.stop(close_sandboxes=True)
+        await database.close()
