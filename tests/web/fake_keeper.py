@@ -42,9 +42,9 @@ class FakeKeeper:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         loop.add_signal_handler(signal.SIGUSR1, self._die)
-        async with unix_serve(
-            self._route, str(self.directory / SOCKET), compression=None, max_size=None, ping_interval=None
-        ):
+        # A bare name is short enough, however long the directory's path is.
+        os.chdir(self.directory)
+        async with unix_serve(self._route, SOCKET, compression=None, max_size=None, ping_interval=None):
             await self.ending.wait()
 
     def _die(self) -> None:
