@@ -101,7 +101,11 @@ class Connection:
             self._replies[pipe_id] = on_reply
 
     async def call(
-        self, method: str, params: dict[str, Any] | None = None, session: str | None = None, timeout: float = 10.0  # noqa: ASYNC109
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        session: str | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109
     ) -> dict[str, Any]:
         """Call `method` and return its result. Raises `CdpError`, `Gone`, or `TimeoutError` after `timeout` seconds."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

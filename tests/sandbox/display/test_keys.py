@@ -9,9 +9,10 @@ import pytest
 
 from sandbox.screen import Compose, Copy, Key, Paste, PointerMove, Text, Wheel
 from sandbox.words import BadRequest, StaleEpoch, TooLarge
+from tests.sandbox.display.rig import BOB
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.sandbox.display.rig import Desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -180,7 +181,7 @@ async def test_the_clipboard_is_cleared_with_control(desk: Desk, copied: bool) -
         await desk.heard(["hunter2"])
     await desk.run("o.value = ''; events.length = 0; o.focus()")
     desk.give(None)
-    desk.give(desk.BOB)
+    desk.give(BOB)
     await desk.key("v", "KeyV", held=["Control"])
     await type_in(desk, "x")
     await desk.until(VALUE, "x")
@@ -195,7 +196,7 @@ async def test_secret_text_is_announced_first(desk: Desk) -> None:
         seen.append(await desk.run(VALUE))
 
     async def robbing() -> None:
-        desk.give(desk.BOB)
+        desk.give(BOB)
 
     desk.screen.on_secret_entry = hook
     try:

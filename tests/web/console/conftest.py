@@ -356,7 +356,7 @@ def console(cardboard: Console) -> Console:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The operator's browser; it ends with its module, because Playwright's blocking API keeps an event loop running."""
+    """The operator's browser. It ends with its module: Playwright's blocking API keeps an event loop running."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
