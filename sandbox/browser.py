@@ -36,6 +36,9 @@ PICTURE_FLAGS: tuple[str, ...] = (
 )
 """Grey text (sub-pixel colour ruins 4:2:0 video), software drawing, one pixel a pixel."""
 
+INPUT_FLAGS: tuple[str, ...] = ("--allow-pre-commit-input",)
+"""Chromium silently drops presses and keys until a new document has painted; an operator's are kept."""
+
 
 PREFERENCES: Final = {
     "autofill": {"profile_enabled": False, "credit_card_enabled": False},
@@ -101,7 +104,7 @@ async def launch(
     _prefer(profile, uid)
     environment = {**clean_env(profile), **(env or {}), **({"DISPLAY": display} if display else {})}
     common = [
-        program, "--remote-debugging-pipe", f"--user-data-dir={profile}", *QUIET_FLAGS, *PICTURE_FLAGS,
+        program, "--remote-debugging-pipe", f"--user-data-dir={profile}", *QUIET_FLAGS, *PICTURE_FLAGS, *INPUT_FLAGS,
         f"--window-size={size.width},{size.height}", "--window-position=0,0", *shared_memory_flags(),
         f"--crash-dumps-dir={profile / 'Crashes'}", *(["--kiosk"] if display else ["--headless"]), *extra,
     ]  # fmt: skip
