@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from agent_bridge.access.roles import Permission, may
 from agent_bridge.access.words import Caller, Operator
@@ -11,10 +12,15 @@ from web.api.models import Error
 from web.services import Services
 from web.signin import check
 
+_PHRASES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's names, which Python 3.12 does not have yet."""
+
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI entries for the errors a route may answer with."""
-    return {status: {"model": Error} for status in statuses}
+    return {
+        status: {"model": Error, "description": _PHRASES.get(status, HTTPStatus(status).phrase)} for status in statuses
+    }
 
 
 async def may_touch(
