@@ -55,11 +55,6 @@ class FakeInput:
         rows = [symbols[i * width : (i + 1) * width] for i in range(count)]
         return Keyboard(setup.min_keycode, rows)
 
-    def bind(self, keycode: int, keysym: int) -> None:
-        """Put a character on a key. The server tells every client before any later press of that key."""
-        self._connection.core.ChangeKeyboardMapping(1, keycode, _PER_KEYCODE, [keysym, keysym])
-        self._flush()
-
     def move(self, x: int, y: int) -> None:
         """Move the pointer."""
         self._send(_MOTION, 0, x, y)

@@ -14,9 +14,6 @@ type Strokes = list[tuple[int, bool]]
 
 PREPARED_FIRST: Final = 208
 """From here to 255 lie multimedia keys nobody has; they are given to the characters in `prepared()`."""
-_SPARE: Final = tuple(
-    code for code in range(120, PREPARED_FIRST) if code not in {127, 133, 134, 135, 203, 204, 205, 206, 207}
-)
 _SHIFTS: Final = (KEYCODES["ShiftLeft"], KEYCODES["ShiftRight"])
 _CONTROLS: Final = (KEYCODES["ControlLeft"], KEYCODES["ControlRight"])
 _ALTS: Final = (KEYCODES["AltLeft"], KEYCODES["AltRight"])
@@ -49,11 +46,6 @@ class Press:
     chord: Chord
 
 
-def is_text(key: Key) -> bool:
-    """Whether what a key says cannot be one key of X (an emoji of several parts) and goes in as text."""
-    return len(key.key) > 1 and not key.key.isascii()
-
-
 def prepared() -> tuple[tuple[int, int], ...]:
     """Return (keysym, shifted keysym) for the keycodes from `PREPARED_FIRST` on."""
     pairs = [(keysym(low), keysym(high)) for low, high in LETTER_PAIRS]
@@ -69,13 +61,12 @@ class Keyboard:
         self._base: dict[int, str] = {}
         for offset, row in enumerate(rows):
             self._learn(first + offset, row[0], row[1] if len(row) > 1 else 0)
-        self._bound: dict[int, int] = {}
         self._down: dict[str, int] = {}
         self._under_meta: set[str] = set()
         self._level3 = False
 
     def __repr__(self) -> str:
-        return f"<Keyboard {len(self._down)} down, {len(self._bound)} bound>"
+        return f"<Keyboard {len(self._down)} down>"
 
     def _learn(self, keycode: int, plain: int, shifted: int) -> None:
         if plain and plain < 0x80:  # noqa: PLR2004 - ASCII
@@ -97,27 +88,8 @@ class Keyboard:
         """Whether Ctrl is down."""
         return bool(self.held & set(_CONTROLS))
 
-    def bind(self, character: str) -> tuple[int, int] | None:
-        """Give a character a spare key where it has none: (keycode, keysym) to tell X, else None.
-
-        The key that was bound the longest ago, and is not down, loses its character.
-        """
-        symbol = keysym(character)
-        if symbol in self._places:
-            return None
-        keycode = next((code for code in _SPARE if code not in self._bound), None)
-        if keycode is None:
-            keycode = next(code for code in self._bound if code not in self.held)
-            del self._places[self._bound.pop(keycode)]
-        self._bound[keycode] = symbol
-        self._places[symbol] = Place(keycode, None)
-        return keycode, symbol
-
     def press(self, key: Key) -> Press | None:
-        """Say what a key that goes down does, before `commit`; None when it does nothing by itself.
-
-        A character must have been bound.
-        """
+        """Say what a key that goes down does, before `commit`; None when it does nothing by itself."""
         if key.key in SILENT:
             return None
         if key.key in MODIFIERS:
@@ -135,7 +107,8 @@ class Keyboard:
         elif place.shift is False and shifts:
             lifted, held = lifted | shifts, held - shifts
         again = self._down.get(key.code or key.key)
-        strokes: Strokes = [(again, False)] if again is not None and again != place.keycode else []
+        # A repeat too: to X, pressing a key that is down is nothing.
+        strokes: Strokes = [(again, False)] if again is not None else []
         strokes += [(code, False) for code in sorted(lifted)] + [(code, True) for code in add]
         strokes.append((place.keycode, True))
         strokes += [(code, False) for code in add] + [(code, True) for code in sorted(lifted)]
@@ -145,9 +118,9 @@ class Keyboard:
     def command(self, letter: str) -> Strokes:
         """Return the strokes of Ctrl and a letter, whatever is held; afterwards the same is held as before."""
         keycode = self._places[ord(letter)].keycode
-        lifted = sorted(self.held & {*_SHIFTS, *_ALTS, keycode})
+        lifted = sorted(self.held & {*_SHIFTS, *_ALTS})
         add = () if self.held & set(_CONTROLS) else _CONTROLS[:1]
-        strokes: Strokes = [(code, False) for code in lifted] + [(code, True) for code in add]
+        strokes: Strokes = [(code, False) for code in (keycode, *lifted)] + [(code, True) for code in add]
         strokes += [(keycode, True), (keycode, False)]
         return strokes + [(code, False) for code in add] + [(code, True) for code in lifted]
 
@@ -187,10 +160,15 @@ class Keyboard:
         self._level3 = False
         return strokes
 
-    def needs(self, key: Key) -> str | None:
-        """Return the character that must be bound before `press`, if any."""
-        typed = len(key.key) == 1 and key.key != " "
-        return key.key if typed and keysym(key.key) not in self._places else None
+    def goes_as_text(self, key: Key) -> bool:
+        """Whether what a key types is on no key here, so that it must go in as text.
+
+        Putting it on a spare key does not do: Chromium reads a changed keyboard later than the presses that follow the
+        change, and loses them (measured).
+        """
+        if len(key.key) > 1:
+            return not key.key.isascii()  # an emoji of several parts
+        return key.key.isprintable() and self._place(key) is None and not self._commanding
 
     @staticmethod
     def _name(code: str) -> str:
@@ -207,11 +185,19 @@ class Keyboard:
         if len(key.key) != 1:
             return None
         character = key.key
-        command = self.held & set(_CONTROLS) and not self._level3
-        if command and not self.held & set(_SHIFTS) and character.isascii():
-            # Caps Lock with a shortcut: a Shift of ours would make another shortcut of it.
-            character = character.lower()
+        if self._commanding:
+            if keysym(character) not in self._places:
+                # A shortcut on a Greek or Cyrillic keyboard is the one of the Latin letter in that place.
+                there = KEYCODES.get(key.code)
+                return Place(there, None) if there is not None else None
+            if not self.held & set(_SHIFTS):
+                # Caps Lock with a shortcut: a Shift of ours would make another shortcut of it.
+                character = character.lower()
         return self._places.get(keysym(character))
+
+    @property
+    def _commanding(self) -> bool:
+        return self.control_held and not self._level3
 
     def _lifted(self, key: Key) -> frozenset[int]:
         """Return the modifiers that made the character on the operator's side and must not act on it again."""

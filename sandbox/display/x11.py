@@ -23,7 +23,6 @@ from sandbox.display.damage import DamageQueue
 from sandbox.display.events import EventReader
 from sandbox.display.fake import FakeInput
 from sandbox.display.frame_buffer import FrameBuffer
-from sandbox.display.keyboard import is_text
 from sandbox.display.pointer import BUTTONS, WheelTicks
 from sandbox.display.xvfb import Xvfb
 from sandbox.fence import Fence
@@ -206,11 +205,9 @@ class X11Screen:
         if not event.down:
             self._fake.keys(self._keyboard.release(event))
             return
-        if is_text(event):
+        if self._keyboard.goes_as_text(event):
             await self._by_devtools(Text(event.key), operator, epoch)
             return
-        if (character := self._keyboard.needs(event)) and (bound := self._keyboard.bind(character)):
-            self._fake.bind(*bound)
         press = self._keyboard.press(event)
         if press is not None:
             if press.chord in shortcuts.RELOAD:
