@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from agent_bridge.control import rules
@@ -20,7 +21,7 @@ RECENT = 20
 """How many finished handoffs of a sandbox are searched for the lease of a late word."""
 
 
-class OperatorVerbs:
+class OperatorVerbs(ABC):
     """The part of the broker that operators speak to. Without a lease each raises `LeaseLost` or `TakenByAnother`."""
 
     _store: ControlStore
@@ -30,15 +31,15 @@ class OperatorVerbs:
     _rooms: dict[SandboxId, Room]
     settings: ControlSettings
 
-    async def _apply(self, room: Room, event: Event) -> Step:
-        raise NotImplementedError
+    @abstractmethod
+    async def _apply(self, room: Room, event: Event) -> Step: ...
 
-    async def _room(self, sandbox: SandboxId) -> Room:
-        raise NotImplementedError
+    @abstractmethod
+    async def _room(self, sandbox: SandboxId) -> Room: ...
 
+    @abstractmethod
     async def wait(self, handoff: HandoffId, timeout_s: float) -> Handoff:
         """Return a handoff once it is final, or as it stands after `timeout_s`."""
-        raise NotImplementedError
 
     async def heartbeat(self, sandbox: SandboxId, operator: Person, epoch: Epoch) -> Lease:
         """Renew a lease."""
