@@ -1,0 +1,233 @@
+"""A picture as drawing commands: what changed, said the cheapest way that is exact, and video only where it moves.
+
+One frame is one binary message in network byte order, painted as a whole and in its place in the order:
+
+    u8 kind = 2    u8 flags (1 key, 2 masked, 4 quiet)    u32 frame    u32 microseconds since the hub began, mod 2^32
+    key only: u16 width  u16 height
+    then operations to the end:
+    1 FILL    u16 x y w h   u8 r g b
+    2 PIXELS  u8 form (1 colour, 2 stored)  u16 n  n × (u16 x y w h)  u32 length  bytes
+    3 COPY    u16 x y w h   i16 dx dy
+    4 KEEP    u8 slot
+    5 SHOW    u8 slot  u16 n  n × (u16 x y w h)
+    6 VIDEO   u8 stream  u8 coding (0 H.264, 1 JPEG)  u8 key  u16 x y w h  u32 length  data
+
+*Key* frames begin anew: a black canvas, nothing kept, no decoders. *Quiet* frames are not acknowledged.
+PIXELS are planes, raw deflate (RFC 1951) unless stored: the green of every pixel, rectangle by rectangle, row by row;
+with colour, (blue - green) mod 256 and (red - green) mod 256 of all of them follow. KEEP remembers the whole canvas as
+the operations before it left it; SHOW paints parts of what was kept at the same place. COPY moves a rectangle like
+memmove. VIDEO shows the top left w × h pixels of the decoded picture at (x, y); each `stream` is one decoder.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import Final
+
+from sandbox.screen import Rect, Size
+from sandbox.words import BadRequest
+
+KIND: Final = 2
+SLOTS: Final = 16
+"""How many pictures a viewer keeps at most."""
+_HEAD: Final = struct.Struct("!BBII")
+_SIZE: Final = struct.Struct("!HH")
+_RECT: Final = struct.Struct("!HHHH")
+_FILL: Final = struct.Struct("!BHHHHBBB")
+_PIXELS: Final = struct.Struct("!BBH")
+_COPY: Final = struct.Struct("!BHHHHhh")
+_KEEP: Final = struct.Struct("!BB")
+_SHOW: Final = struct.Struct("!BBH")
+_VIDEO: Final = struct.Struct("!BBBBHHHHI")
+_LENGTH: Final = struct.Struct("!I")
+_COLOUR, _STORED = 1, 2
+
+
+class Flag(IntFlag):
+    """What a frame's header says about it."""
+
+    KEY = 1
+    MASKED = 2
+    QUIET = 4
+
+
+class Coding(IntEnum):
+    """How a VIDEO operation's data is coded."""
+
+    H264 = 0
+    JPEG = 1
+
+
+class _Code(IntEnum):
+    FILL = 1
+    PIXELS = 2
+    COPY = 3
+    KEEP = 4
+    SHOW = 5
+    VIDEO = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One colour (red, green, blue) over a rectangle."""
+
+    rect: Rect
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Exact pixels of some rectangles: planes as the module says, deflated unless `stored`."""
+
+    rects: tuple[Rect, ...]
+    colour: bool
+    stored: bool
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is shown in `rect` is also `dx` to the right and `dy` further down."""
+
+    rect: Rect
+    dx: int
+    dy: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The viewer remembers what it shows."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Parts of a picture that the viewer has kept."""
+
+    slot: int
+    rects: tuple[Rect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One picture of a moving rectangle."""
+
+    stream: int
+    coding: Coding
+    key: bool
+    rect: Rect
+    data: bytes = field(repr=False)
+
+
+type Op = Fill | Pixels | Copy | Keep | Show | Video
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message. `size` is there exactly when it is a key frame."""
+
+    number: int
+    taken_us: int
+    ops: tuple[Op, ...]
+    flags: Flag = Flag(0)
+    size: Size | None = None
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """Return the message of `frame`; `parse_frame` reads it back."""
+    parts = [_HEAD.pack(KIND, frame.flags, frame.number & 0xFFFFFFFF, frame.taken_us & 0xFFFFFFFF)]
+    if frame.size is not None:
+        parts.append(_SIZE.pack(frame.size.width, frame.size.height))
+    for op in frame.ops:
+        parts += _pack(op)
+    return b"".join(parts)
+
+
+def _pack(op: Op) -> Iterator[bytes]:
+    match op:
+        case Fill(rect, colour):
+            yield _FILL.pack(_Code.FILL, rect.x, rect.y, rect.width, rect.height, *colour)
+        case Pixels(rects, colour, stored, data):
+            form = (_COLOUR if colour else 0) | (_STORED if stored else 0)
+            yield _PIXELS.pack(_Code.PIXELS, form, len(rects))
+            yield from (_pack_rect(rect) for rect in rects)
+            yield _LENGTH.pack(len(data))
+            yield data
+        case Copy(rect, dx, dy):
+            yield _COPY.pack(_Code.COPY, rect.x, rect.y, rect.width, rect.height, dx, dy)
+        case Keep(slot):
+            yield _KEEP.pack(_Code.KEEP, slot)
+        case Show(slot, rects):
+            yield _SHOW.pack(_Code.SHOW, slot, len(rects))
+            yield from (_pack_rect(rect) for rect in rects)
+        case Video(stream, coding, key, rect, data):
+            yield _VIDEO.pack(_Code.VIDEO, stream, coding, key, rect.x, rect.y, rect.width, rect.height, len(data))
+            yield data
+
+
+def _pack_rect(rect: Rect) -> bytes:
+    return _RECT.pack(rect.x, rect.y, rect.width, rect.height)
+
+
+def parse_frame(message: bytes) -> Frame:
+    """Read a message of `pack_frame`. Raises `BadRequest` when it is cut short or holds something unknown."""
+    try:
+        return _Reader(message).frame()
+    except (struct.error, ValueError) as error:
+        raise BadRequest("a frame that cannot be read") from error
+
+
+class _Reader:
+    def __init__(self, message: bytes) -> None:
+        self._message = message
+        self._at = 0
+
+    def _take(self, form: struct.Struct) -> tuple[int, ...]:
+        values: tuple[int, ...] = form.unpack_from(self._message, self._at)
+        self._at += form.size
+        return values
+
+    def _rects(self, count: int) -> tuple[Rect, ...]:
+        return tuple(Rect(*self._take(_RECT)) for _ in range(count))
+
+    def _bytes(self, count: int) -> bytes:
+        data = self._message[self._at : self._at + count]
+        if len(data) != count:
+            raise ValueError("cut short")
+        self._at += count
+        return data
+
+    def frame(self) -> Frame:
+        kind, flags, number, taken = self._take(_HEAD)
+        if kind != KIND:
+            raise ValueError("not a frame")
+        size = Size(*self._take(_SIZE)) if flags & Flag.KEY else None
+        ops: list[Op] = []
+        while self._at < len(self._message):
+            ops.append(self._op())
+        return Frame(number, taken, tuple(ops), Flag(flags), size)
+
+    def _op(self) -> Op:
+        match _Code(self._message[self._at]):
+            case _Code.FILL:
+                _, *box, red, green, blue = self._take(_FILL)
+                return Fill(Rect(*box), (red, green, blue))
+            case _Code.PIXELS:
+                _, form, count = self._take(_PIXELS)
+                rects = self._rects(count)
+                return Pixels(rects, bool(form & _COLOUR), bool(form & _STORED), self._bytes(self._take(_LENGTH)[0]))
+            case _Code.COPY:
+                _, *box, dx, dy = self._take(_COPY)
+                return Copy(Rect(*box), dx, dy)
+            case _Code.KEEP:
+                return Keep(self._take(_KEEP)[1])
+            case _Code.SHOW:
+                _, slot, count = self._take(_SHOW)
+                return Show(slot, self._rects(count))
+            case _Code.VIDEO:
+                _, stream, coding, key, x, y, width, height, length = self._take(_VIDEO)
+                return Video(stream, Coding(coding), bool(key), Rect(x, y, width, height), self._bytes(length))
