@@ -6,17 +6,17 @@ One frame is one binary message in network byte order, painted as a whole and in
     key only: u16 width  u16 height
     then operations to the end:
     1 FILL    u16 x y w h   u8 r g b
-    2 PIXELS  u8 form (1 colour, 2 stored)  u16 n  n × (u16 x y w h)  u32 length  bytes
+    2 PIXELS  u8 form (1 colour, 2 stored)  u16 n  n of (u16 x y w h)  u32 length  bytes
     3 COPY    u16 x y w h   i16 dx dy
     4 KEEP    u8 slot
-    5 SHOW    u8 slot  u16 n  n × (u16 x y w h)
+    5 SHOW    u8 slot  u16 n  n of (u16 x y w h)
     6 VIDEO   u8 stream  u8 coding (0 H.264, 1 JPEG)  u8 key  u16 x y w h  u32 length  data
 
 *Key* frames begin anew: a black canvas, nothing kept, no decoders. *Quiet* frames are not acknowledged.
 PIXELS are planes, raw deflate (RFC 1951) unless stored: the green of every pixel, rectangle by rectangle, row by row;
 with colour, (blue - green) mod 256 and (red - green) mod 256 of all of them follow. KEEP remembers the whole canvas as
 the operations before it left it; SHOW paints parts of what was kept at the same place. COPY moves a rectangle like
-memmove. VIDEO shows the top left w × h pixels of the decoded picture at (x, y); each `stream` is one decoder.
+memmove. VIDEO shows the top left w by h pixels of the decoded picture at (x, y); each `stream` is one decoder.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class Flag(IntFlag):
     KEY = 1
     MASKED = 2
     QUIET = 4
+
+
+_NONE: Final = Flag(0)
 
 
 class Coding(IntEnum):
@@ -133,7 +136,7 @@ class Frame:
     number: int
     taken_us: int
     ops: tuple[Op, ...]
-    flags: Flag = Flag(0)
+    flags: Flag = _NONE
     size: Size | None = None
 
 
