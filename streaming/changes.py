@@ -64,6 +64,16 @@ def any_in_tiles(pixels: NDArray[np.bool_]) -> Tiles:
     return found
 
 
+def tiles_with_bits(pixels: Pixels32, bits: int) -> Tiles:
+    """Return the tiles in which any of `bits` is set in any pixel."""
+    height, width = pixels.shape
+    # rows of tiles first: what remains is small enough for the caches
+    rows = np.bitwise_or.reduce(pixels.reshape(height // TILE, TILE, width), axis=1)
+    columns = np.bitwise_or.reduce(rows.reshape(height // TILE, width // TILE, TILE), axis=2)
+    found: Tiles = (columns & np.uint32(bits)) != 0
+    return found
+
+
 def tile_rect(tiles: Tiles) -> Rect | None:
     """Return the smallest rectangle of whole tiles that covers the map's true ones, in pixels."""
     rows, columns = np.flatnonzero(tiles.any(axis=1)), np.flatnonzero(tiles.any(axis=0))
@@ -81,33 +91,44 @@ def mark(tiles: Tiles, rect: Rect, value: bool = True) -> None:
 
 
 def to_rects(tiles: Tiles, width: int, height: int, *, gap: int = _GAP_TILES) -> list[Rect]:
-    """Cover the map's true tiles with few rectangles that do not overlap, cut to `width` and `height` pixels."""
+    """Cover the map's true tiles with few rectangles that do not overlap, cut to `width` and `height` pixels.
+
+    Up to `gap` false tiles between two true ones of a row are covered with them.
+    """
     done: list[list[int]] = []
     growing: dict[tuple[int, int], list[int]] = {}
-    for row in range(tiles.shape[0]):
-        still: dict[tuple[int, int], list[int]] = {}
-        for run in _runs(tiles[row], gap):
-            box = growing.get(run)
-            if box is None:
-                box = [run[0], row, run[1], row]
-                done.append(box)
-            box[3] = row + 1
-            still[run] = box
-        growing = still
+    last_row = -1
+    still: dict[tuple[int, int], list[int]] = {}
+    for row, start, end in _runs(tiles, gap):
+        if row != last_row:
+            growing = still if row == last_row + 1 else {}
+            still, last_row = {}, row
+        box = growing.get((start, end))
+        if box is None:
+            box = [start, row, end, row]
+            done.append(box)
+        box[3] = row + 1
+        still[start, end] = box
     return [
         Rect(x * TILE, y * TILE, min(right * TILE, width) - x * TILE, min(bottom * TILE, height) - y * TILE)
         for x, y, right, bottom in done
     ]
 
 
-def _runs(row: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    columns = np.flatnonzero(row)
-    if not columns.size:
-        return []
-    breaks = np.flatnonzero(np.diff(columns) > gap + 1)
-    starts = columns[np.concatenate(([0], breaks + 1))]
-    ends = columns[np.concatenate((breaks, [columns.size - 1]))] + 1
-    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+def _runs(tiles: Tiles, gap: int) -> list[tuple[int, int, int]]:
+    """Return row, first column and the column after the last of each run, row by row."""
+    closed = np.zeros((tiles.shape[0], tiles.shape[1] + 2), np.int8)
+    closed[:, 1:-1] = tiles
+    for hole in range(1, gap + 1):
+        if hole + 1 >= closed.shape[1]:
+            break
+        bridged = closed[:, : -1 - hole] & closed[:, 1 + hole :]
+        for offset in range(1, hole + 1):
+            closed[:, offset : offset + bridged.shape[1]] |= bridged
+    edges = np.diff(closed, axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    return list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
 def tighten(now: Pixels32, before: Pixels32, rect: Rect) -> Rect:
@@ -121,25 +142,35 @@ def tighten(now: Pixels32, before: Pixels32, rect: Rect) -> Rect:
     return Rect(rect.x + left, rect.y + top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
 
 
-def scrolled_by(now: Pixels32, before: Pixels32, rect: Rect) -> int:
-    """Return how far down most of `rect` has moved since `before`, in pixels (negative: up); 0 when it has not.
+def scrolled(now: Pixels32, before: Pixels32, rect: Rect) -> tuple[Rect, int] | None:
+    """Return the part of `rect`, as it is now, whose rows stood elsewhere in `before`, and how much further up.
 
-    Rows are recognised by a sum over some of their pixels; rows that look like others (blank ones) say nothing. The
-    answer is a good guess: whoever uses it compares the pixels afterwards.
+    (A negative number: they stood further down.) None when most has not moved. Rows are recognised by a sum over some
+    of their pixels; rows that look like others (blank ones) say nothing. The answer is a good guess: whoever uses it
+    compares the pixels afterwards.
     """
     area = slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width, _STEP)
     weights = _weights(-(-rect.width // _STEP))
     new, old = _sums(now[area], weights), _sums(before[area], weights)
     moved = np.flatnonzero(new != old)
     if moved.size < _LEAST_MATCHES:
-        return 0
+        return None
     known = _unique(old)
-    votes = Counter(y - known[value] for y, value in zip(moved.tolist(), new[moved].tolist(), strict=True) if value in known)
-    if not votes:
-        return 0
-    (by, count), *_ = votes.most_common(1)
-    telling = sum(votes.values())
-    return by if by and count >= _LEAST_MATCHES and count >= telling * _LEAST_SHARE else 0
+    pairs = [
+        (y, y - known[value]) for y, value in zip(moved.tolist(), new[moved].tolist(), strict=True) if value in known
+    ]
+    if not pairs:
+        return None
+    (by, count), *_ = Counter(by for _, by in pairs).most_common(1)
+    if not by or count < _LEAST_MATCHES or count < len(pairs) * _LEAST_SHARE:
+        return None
+    rows = [y for y, how_far in pairs if how_far == by]
+    first, last = rows[0], rows[-1]
+    while first - 1 >= max(0, by) and new[first - 1] == old[first - 1 - by]:
+        first -= 1
+    while last + 1 < min(rect.height, rect.height + by) and new[last + 1] == old[last + 1 - by]:
+        last += 1
+    return Rect(rect.x, rect.y + first, rect.width, last + 1 - first), by
 
 
 def _weights(count: int) -> NDArray[np.uint32]:

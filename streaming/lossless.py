@@ -8,13 +8,15 @@ for the few tiles that have colour. Measured on a full page of text, 1280x720: 8
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from sandbox.screen import Picture, Rect
-from streaming.changes import Pixels32, Tiles, any_in_tiles, to_rects
+from streaming.changes import TILE, Pixels32, Tiles, tiles_with_bits, to_rects
 from streaming.ops import Fill, Op, Pixels
 
 QUICK: Final = 2
@@ -22,6 +24,11 @@ SMALL: Final = 6
 """Deflate levels: for a fast network, and for one where each byte takes longer than its thinking."""
 _MOSTLY: Final = 0.5
 _STORED_BELOW: Final = 24
+_CHEAP: Final = 65536
+"""Bytes; deflating this few at the better level takes no time worth saving."""
+_WORTH_SPLITTING: Final = 4096
+_GAP: Final = 8
+_BAND: Final = 4 * TILE
 
 
 def pixels32(picture: Picture) -> Pixels32:
@@ -30,28 +37,45 @@ def pixels32(picture: Picture) -> Pixels32:
     return view
 
 
-def _colourful(pixels: Pixels32) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    # 0xXXRRGGBB: grey when red = green and green = blue
-    coloured: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = ((pixels ^ (pixels >> np.uint32(8))) & 0xFFFF) != 0
+def _differences(pixels: Pixels32) -> Pixels32:
+    """Return numbers whose low 16 bits are 0 where red, green and blue are the same (a pixel is 0xXXRRGGBB)."""
+    shifted: Pixels32 = pixels >> np.uint32(8)
+    shifted ^= pixels
+    return shifted
+
+
+def _colourful(pixels: Pixels32) -> NDArray[np.bool_]:
+    coloured: NDArray[np.bool_] = (_differences(pixels) & np.uint32(0xFFFF)) != 0
     return coloured
 
 
-def pack_tiles(picture: Picture, tiles: Tiles, width: int, height: int, level: int) -> list[Op]:
-    """Return operations that paint the true tiles of `tiles` exactly, cut to `width` and `height` pixels."""
+def _coloured_tiles(pixels: Pixels32) -> Tiles:
+    # band by band: the intermediate numbers then stay in the processor's cache
+    bands = [tiles_with_bits(_differences(pixels[at : at + _BAND]), 0xFFFF) for at in range(0, len(pixels), _BAND)]
+    return np.concatenate(bands)
+
+
+def pack_tiles(
+    picture: Picture, tiles: Tiles, width: int, height: int, level: int, *, levels: int | None = None
+) -> list[Op]:
+    """Return operations that paint the true tiles of `tiles`, cut to `width` and `height` pixels.
+
+    Exactly; or, with `levels`, in so many levels of green: text stays sharp and costs less.
+    """
     if not tiles.any():
         return []
-    colour = tiles & any_in_tiles(_colourful(pixels32(picture)))
+    colour = tiles & _coloured_tiles(pixels32(picture))
     if int(colour.sum()) > int(tiles.sum()) * _MOSTLY:
-        return [_pack(picture, to_rects(tiles, width, height), level, colour=True)]
-    ops: list[Op] = [_pack(picture, to_rects(tiles, width, height), level, colour=False)]
+        return [_pack(picture, to_rects(tiles, width, height), level, colour=True, levels=levels)]
+    ops: list[Op] = [_pack(picture, to_rects(tiles, width, height), level, colour=False, levels=levels)]
     if colour.any():
         # painted over the grey ones: splitting those around every coloured word would cost more
-        ops.append(_pack(picture, to_rects(colour, width, height, gap=0), level, colour=True))
+        ops.append(_pack(picture, to_rects(colour, width, height, gap=0), level, colour=True, levels=levels))
     return ops
 
 
-def pack_rects(picture: Picture, rects: Sequence[Rect], level: int) -> list[Op]:
-    """Return operations that paint a few small rectangles exactly."""
+def pack_rects(picture: Picture, rects: Sequence[Rect], level: int, *, levels: int | None = None) -> list[Op]:
+    """Return operations that paint a few rectangles; `levels` as in `pack_tiles`."""
     ops: list[Op] = []
     grey: list[Rect] = []
     colour: list[Rect] = []
@@ -61,15 +85,28 @@ def pack_rects(picture: Picture, rects: Sequence[Rect], level: int) -> list[Op]:
         first = int(part[0, 0])
         if (part == part[0, 0]).all():
             ops.append(Fill(rect, (first >> 16 & 255, first >> 8 & 255, first & 255)))
-        elif _colourful(part).any():
-            colour.append(rect)
         else:
-            grey.append(rect)
+            columns = _colourful(part).any(axis=0)
+            if rect.width * rect.height < _WORTH_SPLITTING and columns.any():
+                colour.append(rect)
+            else:
+                grey.append(rect)
+                colour += [Rect(rect.x + x, rect.y, width, rect.height) for x, width in _runs(columns)]
     if grey:
-        ops.append(_pack(picture, grey, level, colour=False))
+        ops.append(_pack(picture, grey, level, colour=False, levels=levels))
     if colour:
-        ops.append(_pack(picture, colour, level, colour=True))
+        ops.append(_pack(picture, colour, level, colour=True, levels=levels))
     return ops
+
+
+def _runs(columns: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return where runs of true columns begin, and how wide they are; small gaps belong to them."""
+    at = np.flatnonzero(columns)
+    if not at.size:
+        return []
+    breaks = np.flatnonzero(np.diff(at) > _GAP)
+    starts, ends = at[np.concatenate(([0], breaks + 1))], at[np.concatenate((breaks, [at.size - 1]))] + 1
+    return [(start, end - start) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _plane(picture: Picture, rects: Sequence[Rect], channel: int) -> Picture:
@@ -77,12 +114,22 @@ def _plane(picture: Picture, rects: Sequence[Rect], channel: int) -> Picture:
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
-def _pack(picture: Picture, rects: Sequence[Rect], level: int, *, colour: bool) -> Pixels:
+@cache
+def _steps(levels: int) -> NDArray[np.uint8]:
+    """Return for each of 256 values the nearest of `levels` equally spaced ones."""
+    steps: NDArray[np.uint8] = np.round(np.round(np.arange(256) / 255 * (levels - 1)) * 255 / (levels - 1)).astype(
+        np.uint8
+    )
+    return steps
+
+
+def _pack(picture: Picture, rects: Sequence[Rect], level: int, *, colour: bool, levels: int | None = None) -> Pixels:
     green = _plane(picture, rects, 1)
-    planes = [green, _plane(picture, rects, 0) - green, _plane(picture, rects, 2) - green] if colour else [green]
+    shown = green if levels is None else _steps(levels)[green]
+    planes = [shown, _plane(picture, rects, 0) - green, _plane(picture, rects, 2) - green] if colour else [shown]
     raw = b"".join(plane.tobytes() for plane in planes)
     if len(raw) >= _STORED_BELOW:
-        deflater = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
+        deflater = zlib_ng.compressobj(level if len(raw) > _CHEAP else SMALL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
         packed = deflater.compress(raw) + deflater.flush()
         if len(packed) < len(raw):
             return Pixels(tuple(rects), colour, False, packed)
@@ -91,4 +138,4 @@ def _pack(picture: Picture, rects: Sequence[Rect], level: int, *, colour: bool) 
 
 def size_of(ops: Sequence[Op]) -> int:
     """Return roughly how many bytes `ops` are on the wire."""
-    return sum(8 + (len(op.data) + 8 * len(op.rects) if isinstance(op, Pixels) else 8) for op in ops)
+    return sum(16 if not isinstance(op, Pixels) else 8 + len(op.data) + 8 * len(op.rects) for op in ops)

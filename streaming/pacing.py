@@ -18,8 +18,10 @@ class StreamSettings:
     """Pictures a second at most while a human drives."""
     watch_fps: float = 15.0
     """Pictures a second at most while nobody but the agent acts."""
-    quality: float = 16.0
-    """x264's constant rate factor; lower is sharper. 16 puts text at 48 dB with its first picture."""
+    quality: float = 28.0
+    """x264's constant rate factor for what moves; lower is sharper. What rests becomes exact whatever it is."""
+    burst: int = 250_000
+    """Bytes of exact pixels that a fast network takes at once; more begins as video."""
     window: int = 3
     """Pictures a viewer may have unacknowledged on a short way."""
     coalesce_s: float = 0.001

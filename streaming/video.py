@@ -81,6 +81,7 @@ class H264Encoder:
             "x264-params": setting.params,
         }  # fmt: skip
         self._context = context
+        self._rate = bound
 
     def __repr__(self) -> str:
         return f"<H264Encoder {self._context.width}x{self._context.height} {self._format} pictures={self._count}>"
@@ -93,8 +94,8 @@ class H264Encoder:
         """See `VideoEncoder.cap`."""
         bound = self._bound(bits_per_second)
         # a bound that follows every estimate would reconfigure the encoder with every picture
-        if abs(bound - self._context.max_bit_rate) > bound // 20:
-            self._context.max_bit_rate = bound
+        if abs(bound - self._rate) > bound // 20:
+            self._rate = self._context.max_bit_rate = bound
             self._context.rc_buffer_size = int(bound * _BUFFER_S)
 
     def encode(self, picture: Picture, *, key: bool) -> tuple[bytes, bool]:

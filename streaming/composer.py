@@ -1,0 +1,224 @@
+"""From pictures to drawing commands: what a viewer has, what is different now, and the cheapest exact way to say it.
+
+In this order: pictures it has kept (a page it saw before), scrolling, the rectangle that moves, and exact pixels. What
+went as video is remembered and made exact as soon as it rests. One composer for each rendition, used by one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from sandbox.screen import Picture, Rect, Size
+from streaming.changes import (
+    TILE,
+    Pixels32,
+    Tiles,
+    changed_tiles,
+    no_tiles,
+    padded,
+    scrolled,
+    tighten,
+    tile_rect,
+    to_rects,
+)
+from streaming.control import Decision, Scene
+from streaming.kept import KeptPictures
+from streaming.lossless import pack_rects, pack_tiles, pixels32, size_of
+from streaming.moving import Moving
+from streaming.ops import Copy, Op
+from streaming.protocol import Pictures
+
+_LARGE: Final = 96
+"""Tiles; fewer are not worth looking for elsewhere."""
+_FEW_RECTS: Final = 24
+_FREE: Final = 4096
+"""Bytes of exact pixels that are always cheaper than thinking about video."""
+_KEEP_AFTER_S: Final = 0.15
+_SCROLL_S: Final = 0.3
+_TEXT_S: Final = 1.0
+_TILE_BYTES: Final = 40.0
+
+
+def blank(size: Size) -> Picture:
+    """Return a picture for `size` whose sides are whole tiles; the part beyond `size` stays as it is."""
+    return np.zeros((padded(size.height), padded(size.width), 4), np.uint8)
+
+
+class Composer:
+    """Pictures given to it are `blank` ones, painted."""
+
+    def __init__(self, kind: Pictures, size: Size) -> None:
+        self._size = size
+        self._before: Pixels32 = pixels32(blank(size))
+        self._lossy: Tiles = no_tiles(self._before)
+        self._kept = KeptPictures()
+        self._moving = Moving(kind, size.width, size.height)
+        self._tokens, self._tokens_at = 0.0, float("-inf")
+        self._changed_at = self._scrolled_at = float("-inf")
+        self._keeping = False
+        self._tile_bytes = _TILE_BYTES
+
+    def __repr__(self) -> str:
+        return f"<Composer {self._size.width}x{self._size.height} inexact={int(self._lossy.sum())} {self._moving}>"
+
+    def scene(self, now: float) -> Scene:
+        """Return what the page has been doing lately."""
+        if self._moving.film:
+            return Scene.FILM
+        if now - self._scrolled_at < _SCROLL_S:
+            return Scene.SCROLL
+        return Scene.TEXT if now - self._changed_at < _TEXT_S else Scene.STILL
+
+    def rests_in(self, decision: Decision, now: float) -> float | None:
+        """Return how soon there is something to do about a picture at rest, in seconds; None when there is not."""
+        if self._lossy.any():
+            return max(
+                0.0, max(self._changed_at, self._moving.last) + decision.refine_after_s - now, self._debt(decision, now)
+            )
+        return max(0.0, self._changed_at + _KEEP_AFTER_S - now) if self._keeping else None
+
+    def compose(self, picture: Picture, damage: Sequence[Rect], decision: Decision, now: float) -> list[Op]:
+        """Return what turns the viewer's picture into this one; nothing when it is the same and as good as it gets."""
+        current = pixels32(picture)
+        changed = changed_tiles(current, self._before, damage) if damage else None
+        if changed is not None and changed.any():
+            self._changed_at = now
+            self._keeping = True
+            return self._changes(picture, current, changed, decision, now)
+        return self._rest(picture, decision, now)
+
+    def _changes(self, picture: Picture, current: Pixels32, changed: Tiles, decision: Decision, now: float) -> list[Op]:
+        ops: list[Op] = []
+        moving = self._moving.takes(changed)
+        rest = changed if moving is None else changed & ~moving
+        if int(rest.sum()) >= _LARGE:
+            rest = self._elsewhere(ops, current, rest, now)
+        if moving is not None:
+            ops.append(self._moving.picture(picture, current, moving, decision, now))
+            self._learn(current, moving, exact=False)
+        if rest.any():
+            ops += self._exact_or_video(picture, current, rest, decision, now)
+        return ops
+
+    def _elsewhere(self, ops: list[Op], current: Pixels32, rest: Tiles, now: float) -> Tiles:
+        """Find `rest` among what the viewer has; returns what is left."""
+        found = self._kept.find(current, rest)
+        if found is not None:
+            show, same = found
+            ops.append(show)
+            self._learn(current, same, exact=True)
+            rest = rest & ~same
+        box = tile_rect(rest)
+        found_at = scrolled(current, self._before, box) if box and int(rest.sum()) >= _LARGE else None
+        if found_at:
+            box, by = found_at
+            ops.append(self._scroll(box, by))
+            self._scrolled_at = now
+            rest = rest | changed_tiles(current, self._before, [box])
+            rest &= changed_tiles(current, self._before, [Rect(0, 0, current.shape[1], current.shape[0])])
+        return rest
+
+    def _scroll(self, target: Rect, by: int) -> Copy:
+        width = min(target.width, self._size.width - target.x)
+        height = min(target.height, self._size.height - target.y)
+        source = Rect(target.x, target.y - by, width, height)
+        columns = slice(source.x, source.x + width)
+        self._before[target.y : target.y + height, columns] = self._before[source.y : source.y + height, columns].copy()
+        if self._lossy.any():
+            self._move_lossy(source, by)
+        return Copy(source, 0, by)
+
+    def _move_lossy(self, source: Rect, by: int) -> None:
+        columns = slice(source.x // TILE, -(-(source.x + source.width) // TILE))
+        before = self._lossy[:, columns].copy()
+        for row in range((source.y + by) // TILE, -(-(source.y + by + source.height) // TILE)):
+            first, last = (row * TILE - by) // TILE, (row * TILE + TILE - 1 - by) // TILE
+            first, last = max(0, first), min(before.shape[0] - 1, last)
+            self._lossy[row, columns] |= before[first : last + 1].any(axis=0)
+
+    def _exact_or_video(
+        self, picture: Picture, current: Pixels32, rest: Tiles, decision: Decision, now: float
+    ) -> list[Op]:
+        ops = self._pack(picture, current, rest, decision)
+        cost = size_of(ops)
+        if cost <= max(_FREE, self._purse(decision, now)):
+            self._tokens -= cost if cost > _FREE else 0
+            self._learn(current, rest, exact=True)
+            return ops
+        self._moving.open(current, rest, decision, now)
+        ops = [self._moving.picture(picture, current, rest, decision, now)]
+        if self._moving.tiles is not None:
+            self._learn(current, self._moving.tiles, exact=False)
+        return ops
+
+    def _pack(self, picture: Picture, current: Pixels32, tiles: Tiles, decision: Decision) -> list[Op]:
+        rects = to_rects(tiles, self._size.width, self._size.height, gap=1)
+        if len(rects) <= _FEW_RECTS:
+            return pack_rects(picture, [tighten(current, self._before, rect) for rect in rects], decision.level)
+        return pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level)
+
+    def _learn(self, current: Pixels32, tiles: Tiles, *, exact: bool) -> None:
+        """The viewer has these tiles now."""
+        for rect in to_rects(tiles, current.shape[1], current.shape[0], gap=0):
+            area = slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width)
+            self._before[area] = current[area]
+        if exact:
+            self._lossy &= ~tiles
+        else:
+            self._lossy |= tiles
+
+    # -- at rest ------------------------------------------------------------------------------------------------
+
+    def _rest(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
+        if (self.rests_in(decision, now) or 0.0) > 0.0:
+            return []
+        if self._lossy.any():
+            self._moving.close()
+            return self._refine(picture, decision, now)
+        if self._keeping:
+            self._keeping = False
+            keep = self._kept.keep(self._before)
+            return [keep] if keep else []
+        return []
+
+    def _refine(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
+        count = max(1, int(decision.refine_bytes / self._tile_bytes))
+        where = np.flatnonzero(self._lossy)[:count]
+        tiles = np.zeros_like(self._lossy)
+        tiles.flat[where] = True
+        # the picture may be newer than what was composed, but then its damage is still to come and repaints it
+        ops = pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level)
+        cost = size_of(ops)
+        self._tile_bytes += (cost / where.size - self._tile_bytes) / 2
+        self._purse(decision, now)
+        self._tokens -= cost
+        self._learn(pixels32(picture), tiles, exact=True)
+        return ops
+
+    def _purse(self, decision: Decision, now: float) -> float:
+        earned = (now - self._tokens_at) * decision.refill
+        self._tokens = min(float(decision.burst), self._tokens + earned) if earned < float("inf") else decision.burst
+        self._tokens_at = now
+        return self._tokens
+
+    def _debt(self, decision: Decision, now: float) -> float:
+        """Return how long until the purse is no longer empty: exact pixels of a still picture are paid for too."""
+        owed = -min(0.0, self._purse(decision, now))
+        return owed / decision.refill if decision.refill else 0.0
+
+    # -- a viewer that begins -----------------------------------------------------------------------------------
+
+    def join(self, decision: Decision) -> list[Op]:
+        """Return what shows a new viewer what the others have; they lose nothing but what they kept."""
+        self._kept.clear()
+        self._keeping = True
+        self._moving.close()
+        picture = self._before.view(np.uint8).reshape(*self._before.shape, 4)
+        ops = pack_tiles(picture, ~np.zeros_like(self._lossy), self._size.width, self._size.height, decision.level)
+        if size_of(ops) <= decision.burst * 1.5:
+            return ops
+        self._lossy[:] = True
+        return [self._moving.glimpse(picture, decision)]
