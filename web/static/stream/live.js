@@ -32,60 +32,70 @@
  *
  * | event | detail |
  * |---|---|
- * | `state` | `{state: "connecting" \| "live" \| "lost" \| "closed", reason, code, retryMs}` |
+ * | `state` | `{state: "connecting" \| "live" \| "lost" \| "closed", reason, code, retryMs, why, awayMs}`: `why` it was lost ("slept", "network", "offline", "restart", "dropped", or null) is kept until it is live again, and told then with how long that took |
  * | `size` | `{width, height}` of the remote screen |
- * | `picture` | `{kind, codec, masked, reduced}`: `reduced` is a sentence when the picture is less than it could be |
+ * | `picture` | `{kind, masked, reduced}`: `kind` ("h264-444", "h264", "jpeg") is what moving parts come as, `reduced` is a sentence when the picture is less than it could be |
  * | `control` | `{holder: {side, operator, name}, epoch, mine}` |
  * | `cursor` | `{png, x, y}` (already shown on the canvas) |
  * | `tabs`, `prompts` | `{tabs: […]}`, `{prompts: […]}` |
  * | `clipboard` | `{text}` |
  * | `refused` | `{n, kind, why}`: an input had no effect |
  * | `keyboard-released` | none; the operator pressed Esc twice |
- * | `stats` | `{rtt, fps, kbps, decodeMs, encodeMs, frames, viewers, kind, masked}`, about once a second while live |
+ * | `stats` | see below, about once a second while live |
+ *
+ * | statistic | |
+ * |---|---|
+ * | `rtt`, `decodeMs`, `encodeMs` | milliseconds: the last round trip; a frame here until it is painted, and at the server |
+ * | `fps`, `kbps`, `frames` | of the last second; all that were painted |
+ * | `inputMs` | from an input to the first picture after it, `latency` from the grab of a picture to its painting: medians of the last ones, 0 for none |
+ * | `way` | "socket" or "datagrams" |
+ * | `decision` | what the server makes of it: `{mode, scene, network, fps, quality, rate_kbps, way}`, or null |
+ * | `viewers`, `kind`, `masked` | |
  */
 
+import { Connection } from './connection.js';
 import { CursorShape } from './cursor.js';
-import { Decoder, capabilities } from './decode.js';
 import { Input } from './input.js';
+import { Latency } from './latency.js';
+import { Painter } from './paint.js';
+import { capabilities } from './video.js';
 
-const BACKOFF_MS = [250, 500, 1000, 2000, 4000, 8000];
-const PING_MS = 2000;
 const STATS_MS = 1000;
-const SILENCE_MS = 10000;
+/** How long a key frame may take before it is asked for again. */
+const KEY_FRAME_MS = 2000;
 const MAX_FILES_BYTES = 32 * 1024 * 1024;
-/** Close codes after which trying again is pointless: unauthenticated, denied, missing, gone, malformed. */
-const FINAL = new Set([4401, 4403, 4404, 4411, 4422]);
 
 /** One viewer of `/stream`. */
 export class LiveScreen extends EventTarget {
   #canvas;
   #url;
-  /** @type {WebSocket | null} */
-  #socket = null;
-  #decoder;
+  /** @type {Connection | null} */
+  #connection = null;
+  #painter;
   #input;
   #cursor;
-  #state = 'closed';
+  #latency = new Latency();
   #wanted = false;
-  #attempt = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retry;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #pinger;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #meter;
   /** @type {number | null} */
   #epoch = null;
   #visible = true;
   #number = 0;
-  #heardAt = 0;
-  #lost = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #asking;
   #kind = '';
   #masked = false;
   /** @type {string[]} */
   #pictures = [];
+  /** The frame to acknowledge when this task ends; acknowledgements say "and all before". */
+  #ack = { due: false, frame: 0, ms: 0 };
   #ending = new AbortController();
-  #stats = { rtt: 0, fps: 0, kbps: 0, decodeMs: 0, encodeMs: 0, frames: 0, viewers: 0, kind: '', masked: false };
+  #stats = {
+    rtt: 0, fps: 0, kbps: 0, decodeMs: 0, encodeMs: 0, inputMs: 0, latency: 0, frames: 0, viewers: 0, kind: '', masked: false,
+    way: 'socket', decision: /** @type {object | null} */ (null),
+  };
+  #quickest = 0;
   #since = { at: 0, frames: 0, bytes: 0, decode: 0 };
 
   /**
@@ -99,14 +109,16 @@ export class LiveScreen extends EventTarget {
     this.#url.protocol = this.#url.protocol.replace('http', 'ws');
     canvas.setAttribute('data-screen', '');
     this.#cursor = new CursorShape(canvas);
-    this.#decoder = this.#newDecoder();
+    this.#painter = this.#newPainter();
     this.#input = new Input(canvas, {
-      send: message => this.#send({ ...message, n: ++this.#number }),
+      send: message => {
+        this.#latency.sent(message, performance.now());
+        this.#send({ ...message, n: ++this.#number });
+      },
       copy: () => this.copy(),
       released: () => this.#emit('keyboard-released'),
     });
     new ResizeObserver(() => this.#scaleCursor()).observe(canvas);
-    window.addEventListener('online', () => this.#hurry(), { signal: this.#ending.signal });
     document.addEventListener('visibilitychange', () => this.#showOrHide(), { signal: this.#ending.signal });
   }
 
@@ -115,7 +127,7 @@ export class LiveScreen extends EventTarget {
   }
 
   get state() {
-    return this.#state;
+    return this.#connection?.state ?? 'closed';
   }
 
   get driving() {
@@ -133,20 +145,27 @@ export class LiveScreen extends EventTarget {
   async connect() {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#become('connecting');
     this.#pictures = await capabilities();
-    if (this.#wanted) this.#open();
+    if (!this.#wanted) return;
+    this.#connection = new Connection(this.#url, {
+      open: opened => this.#greet(opened),
+      hear: data => (typeof data === 'string' ? this.#hear(JSON.parse(data)) : this.#frame(data)),
+      ping: () => this.#ping(),
+      drop: () => this.#input.drive(null),
+      state: change => this.#become(change),
+    });
+    this.#meter = setInterval(() => this.#measure(), STATS_MS);
+    this.#connection.start();
   }
 
   close() {
     this.#wanted = false;
-    clearTimeout(this.#retry);
     this.#ending.abort();
-    this.#socket?.close(1000);
-    this.#stopTimers();
+    clearInterval(this.#meter);
+    clearTimeout(this.#asking);
+    this.#connection?.close();
     this.#input.close();
-    this.#decoder.close();
-    this.#become('closed', 'You closed the live view.', 1000);
+    this.#painter.close();
   }
 
   /** @param {number | null} epoch */
@@ -232,75 +251,34 @@ export class LiveScreen extends EventTarget {
     this.#input.fingers.reset();
   }
 
-  // -- the socket -----------------------------------------------------------------------------------------------
+  // -- the connection -------------------------------------------------------------------------------------------
 
-  #open() {
-    this.#become('connecting');
-    const socket = new WebSocket(this.#url);
-    socket.binaryType = 'arraybuffer';
-    this.#socket = socket;
-    this.#heardAt = performance.now();
-    socket.onopen = () => {
-      this.#send({ t: 'hello', pictures: this.#pictures });
-      this.#showOrHide();
-    };
-    socket.onmessage = ({ data }) => {
-      this.#heardAt = performance.now();
-      if (typeof data === 'string') this.#hear(JSON.parse(data));
-      else this.#picture(data);
-    };
-    socket.onclose = ({ code, reason }) => {
-      if (socket === this.#socket) this.#dropped(code, reason);
-    };
-    this.#stopTimers();
-    this.#pinger = setInterval(() => this.#ping(), PING_MS);
-    this.#meter = setInterval(() => this.#measure(), STATS_MS);
+  /** @param {number} opened how long the way took to open, milliseconds */
+  #greet(opened) {
+    this.#painter.reset();
+    this.#latency = new Latency();
+    this.#quickest = 0;
     this.#since = { at: performance.now(), frames: 0, bytes: 0, decode: 0 };
+    this.#send({ t: 'hello', pictures: this.#pictures, opened });
+    this.#showOrHide();
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   */
-  #dropped(code, reason) {
-    this.#stopTimers();
-    this.#socket = null;
-    this.#input.drive(null);
-    if (!this.#wanted) return;
-    if (FINAL.has(code)) {
+  /** @param {import('./connection.js').Change} change */
+  #become(change) {
+    if (change.state === 'closed') {
       this.#wanted = false;
-      this.#become('closed', reason || 'The server ended this view.', code);
-      return;
+      clearInterval(this.#meter);
     }
-    const wait = BACKOFF_MS[Math.min(this.#attempt++, BACKOFF_MS.length - 1)] * (0.8 + 0.4 * Math.random());
-    this.#become('lost', reason || 'Connection lost, trying again.', code, Math.round(wait));
-    this.#retry = setTimeout(() => this.#open(), wait);
-  }
-
-  #hurry() {
-    if (this.#state !== 'lost' || !this.#wanted) return;
-    clearTimeout(this.#retry);
-    this.#open();
-  }
-
-  #stopTimers() {
-    clearInterval(this.#pinger);
-    clearInterval(this.#meter);
+    this.#emit('state', change);
   }
 
   /** @param {object} message */
   #send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#connection?.send(JSON.stringify(message));
   }
 
   #ping() {
-    if (performance.now() - this.#heardAt > SILENCE_MS) {
-      // a socket that a sleeping laptop left half open never says so by itself
-      const dead = this.#socket;
-      this.#dropped(4000, 'Connection lost, trying again.');
-      dead?.close();
-      return;
-    }
+    this.#painter.check();
     this.#send({ t: 'ping', c: Math.round(performance.now() * 10) / 10, ...(this.#stats.rtt ? { rtt: this.#stats.rtt } : {}) });
   }
 
@@ -315,16 +293,14 @@ export class LiveScreen extends EventTarget {
     const { t, ...detail } = message;
     switch (t) {
       case 'hello':
-        this.#attempt = 0;
         this.#resize(detail.width, detail.height);
         this.#input.drive(this.#epoch);
-        this.#become('live');
-        this.#ping();
+        this.#connection?.welcome();
+        this.#connection?.ping();
         break;
       case 'stream':
         this.#kind = detail.kind;
         this.#masked = detail.masked;
-        if (detail.kind !== 'jpeg') this.#decoder.expect(detail.codec);
         this.#emit('picture', { ...detail, reduced: this.#reduced(detail.kind) });
         break;
       case 'cursor':
@@ -332,9 +308,7 @@ export class LiveScreen extends EventTarget {
         this.#emit('cursor', detail);
         break;
       case 'pong':
-        this.#stats = {
-          ...this.#stats, rtt: Math.round((performance.now() - detail.c) * 10) / 10, encodeMs: detail.encode_ms, viewers: detail.viewers,
-        };
+        this.#pong(detail);
         break;
       case 'control': case 'tabs': case 'prompts': case 'clipboard': case 'refused':
         this.#emit(t, detail);
@@ -342,37 +316,62 @@ export class LiveScreen extends EventTarget {
     }
   }
 
+  /** @param {any} detail */
+  #pong({ c, encode_ms: encodeMs, viewers, decision = null }) {
+    const rtt = Math.round((performance.now() - c) * 10) / 10;
+    this.#quickest = this.#quickest ? Math.min(this.#quickest, rtt) : rtt;
+    this.#stats = { ...this.#stats, rtt, encodeMs, viewers, decision, way: decision?.way ?? 'socket' };
+  }
+
   /** @param {string} kind */
   #reduced(kind) {
     if (kind === 'h264-444') return null;
-    if (kind === 'h264') return 'This browser shows coloured text a little softer than it is.';
+    if (kind === 'h264') return 'What moves shows its colours a little softer here than it is.';
     if (!isSecureContext) return 'Smooth video, clipboard and keyboard capture need HTTPS; open this console by https:// or on the machine itself.';
-    return 'This browser has no video decoder for pages; the picture comes as single images.';
+    return 'This browser has no video decoder for pages; what moves comes as single images.';
   }
 
   /** @param {ArrayBuffer} data */
-  #picture(data) {
+  #frame(data) {
     this.#since.bytes += data.byteLength;
-    this.#decoder.push(data);
+    this.#painter.push(data);
   }
 
-  #newDecoder() {
-    return new Decoder(this.#canvas, {
-      shown: (frame, decodeMs) => {
-        this.#lost = false;
+  #newPainter() {
+    return new Painter(this.#canvas, {
+      shown: (frame, ms) => {
         this.#since.frames++;
-        this.#since.decode += decodeMs;
+        this.#since.decode += ms;
         this.#stats.frames++;
-        this.#send({ t: 'ack', f: frame, d: Math.round(decodeMs * 10) / 10 });
+        if (!this.#ack.due) queueMicrotask(() => this.#acknowledge());
+        this.#ack = { due: true, frame: frame.number, ms };
+        this.#latency.painted(frame.taken, performance.now(), this.#quickest);
       },
-      lost: () => {
-        if (this.#lost) return;
-        this.#lost = true;
-        this.requestKeyFrame();
-        setTimeout(() => { this.#lost = false; }, 1000);
+      lost: error => {
+        if (error) console.warn('stream: asking for a key frame', error);
+        this.#askAgain();
       },
-      size: (width, height) => this.#emit('size', { width, height }),
+      size: (width, height) => {
+        this.#emit('size', { width, height });
+        this.#scaleCursor();
+      },
     });
+  }
+
+  /** Ask for a key frame, and again while none comes. */
+  #askAgain() {
+    if (this.#asking !== undefined) return;
+    this.requestKeyFrame();
+    this.#asking = setTimeout(() => {
+      this.#asking = undefined;
+      if (this.#painter.lost && this.state === 'live') this.#askAgain();
+    }, KEY_FRAME_MS);
+  }
+
+  #acknowledge() {
+    const { frame, ms } = this.#ack;
+    this.#ack.due = false;
+    this.#connection?.send(`{"t":"ack","f":${frame},"d":${Math.round(ms * 10) / 10}}`);
   }
 
   /**
@@ -392,26 +391,17 @@ export class LiveScreen extends EventTarget {
   }
 
   #measure() {
+    if (this.state !== 'live') return;
     const now = performance.now();
     const { at, frames, bytes, decode } = this.#since;
     const seconds = Math.max(0.001, (now - at) / 1000);
     this.#stats = {
       ...this.#stats, fps: Math.round(frames / seconds), kbps: Math.round((bytes * 8) / 1000 / seconds),
       decodeMs: frames ? Math.round((decode / frames) * 10) / 10 : this.#stats.decodeMs, kind: this.#kind, masked: this.#masked,
+      inputMs: this.#latency.input, latency: this.#latency.picture,
     };
     this.#since = { at: now, frames: 0, bytes: 0, decode: 0 };
     this.#emit('stats', this.#stats);
-  }
-
-  /**
-   * @param {string} state
-   * @param {string} [reason]
-   * @param {number | null} [code]
-   * @param {number} [retryMs]
-   */
-  #become(state, reason = '', code = null, retryMs = 0) {
-    this.#state = state;
-    this.#emit('state', { state, reason, code, retryMs });
   }
 
   /**

@@ -1,0 +1,301 @@
+// @ts-check
+/**
+ * Frames of `/stream` onto one canvas, exactly: each as a whole, all in their order. A frame that holds no video and
+ * has nothing before it is on the canvas when `push` returns; one that does begins its decoding at once.
+ *
+ * After anything that cannot be read or decoded nothing is painted until the next key frame, which begins anew.
+ */
+
+import { COPY, FILL, KEEP, PIXELS, readFrame, SHOW, VIDEO } from './frames.js';
+import { inflate } from './inflate.js';
+import { Videos } from './video.js';
+
+const LATE_MS = 3000;
+/** No screen is larger; more is a broken message. */
+const MOST_PIXELS = 1 << 26;
+const OPAQUE = 0xff000000;
+/** Grey as a canvas has it in memory, by its level. */
+const GREY = Uint32Array.from({ length: 256 }, (_, level) => (OPAQUE | Math.imul(level, 0x10101)) >>> 0);
+
+/** @typedef {import('./frames.js').Frame} Frame */
+/** @typedef {import('./frames.js').Pixels} Pixels */
+/** @typedef {VideoFrame | ImageBitmap | Uint32Array} Part a decoded picture, or the colours of PIXELS */
+
+/**
+ * @typedef {object} Job one frame that is not on the canvas yet
+ * @property {Frame} frame
+ * @property {(Part | null)[]} parts what was made of each operation, where something has to be made
+ * @property {number} missing how many pictures have still to come
+ * @property {number} began
+ * @property {boolean} dropped
+ */
+
+/**
+ * @typedef {object} On
+ * @property {(frame: Frame, ms: number) => void} shown a frame is on the canvas, `ms` after it came; quiet ones are not told
+ * @property {(error: unknown) => void} lost nothing can be painted until a key frame comes; told again with each frame in between
+ * @property {(width: number, height: number) => void} size the canvas has another size
+ */
+
+/** Paints one canvas. */
+export class Painter {
+  #canvas;
+  #context;
+  #on;
+  #videos;
+  /** @type {Job[]} */
+  #queue = [];
+  #lost = true;
+  /** @type {CanvasRenderingContext2D[]} by slot; used again, whether they hold something is in `#holds` */
+  #kept = [];
+  /** @type {Set<number>} */
+  #holds = new Set();
+  #planes = new Uint8Array(1 << 16);
+  /** @type {Uint32Array[]} buffers to be used again */
+  #spare = [];
+  #ending = new AbortController();
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {On} on
+   */
+  constructor(canvas, on) {
+    this.#canvas = canvas;
+    this.#on = on;
+    this.#context = contextOf(canvas, true);
+    this.#videos = new Videos(error => this.#fail(error));
+    // a graphics driver that starts anew takes every canvas with it
+    canvas.addEventListener('contextrestored', () => this.#fail(new Error('the canvas was lost')), { signal: this.#ending.signal });
+  }
+
+  /** Whether nothing is painted before a key frame comes. */
+  get lost() {
+    return this.#lost;
+  }
+
+  /** @param {ArrayBuffer} message one frame message; never throws */
+  push(message) {
+    const began = performance.now();
+    try {
+      const frame = readFrame(message);
+      if (frame.key) this.reset();
+      else if (this.#lost) return this.#on.lost(null);
+      this.#lost = false;
+      const job = { frame, parts: [], missing: 0, began, dropped: false };
+      this.#queue.push(job);
+      this.#prepare(job);
+      this.#paintReady();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Drop what is not painted yet, and wait for a key frame: another connection begins. The picture stays. */
+  reset() {
+    this.#videos.drop();
+    for (const job of this.#queue.splice(0)) this.#free(job);
+    this.#lost = true;
+  }
+
+  /** To be called now and then: a picture that the decoder swallowed counts as lost. */
+  check() {
+    const [first] = this.#queue;
+    if (first && performance.now() - first.began > LATE_MS) this.#fail(new Error('a picture was never decoded'));
+  }
+
+  /** Ends it; the last picture stays on the canvas. */
+  close() {
+    this.#ending.abort();
+    this.reset();
+    for (const { canvas } of this.#kept.filter(Boolean)) canvas.width = canvas.height = 0;
+    this.#kept = [];
+    this.#spare = [];
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    this.reset();
+    this.#on.lost(error);
+  }
+
+  // -- parts ----------------------------------------------------------------------------------------------------
+
+  /** @param {Job} job */
+  #prepare(job) {
+    const { frame: { ops }, parts } = job;
+    // the decoders work while the rest is unpacked here
+    ops.forEach((op, i) => {
+      if (op.op !== VIDEO) return;
+      job.missing++;
+      this.#videos.decode(op, picture => this.#come(job, i, picture));
+    });
+    ops.forEach((op, i) => { if (op.op === PIXELS) parts[i] = this.#unpack(op); });
+  }
+
+  /**
+   * @param {Job} job
+   * @param {number} i
+   * @param {VideoFrame | ImageBitmap} picture
+   */
+  #come(job, i, picture) {
+    if (job.dropped) return picture.close();
+    job.parts[i] = picture;
+    job.missing--;
+    this.#paintReady();
+  }
+
+  /**
+   * The colours of PIXELS as a canvas has them in memory, rectangle after rectangle.
+   * @param {Pixels} op
+   */
+  #unpack({ colour, stored, rects, data }) {
+    let pixels = 0;
+    for (let i = 0; i < rects.length; i += 4) pixels += rects[i + 2] * rects[i + 3];
+    const size = colour ? 3 * pixels : pixels;
+    if (pixels > MOST_PIXELS || (stored && data.length !== size)) throw new RangeError('pixels of another size than announced');
+    let planes = data;
+    if (!stored) {
+      if (this.#planes.length < size) this.#planes = new Uint8Array(size);
+      planes = this.#planes.subarray(0, size);
+      inflate(data, planes);
+    }
+    const out = this.#buffer(pixels);
+    if (!colour) for (let i = 0; i < pixels; i++) out[i] = GREY[planes[i]];
+    else {
+      for (let i = 0, blue = pixels, red = 2 * pixels; i < pixels; i++, blue++, red++) {
+        const green = planes[i];
+        out[i] = OPAQUE | (((planes[blue] + green) & 255) << 16) | (green << 8) | ((planes[red] + green) & 255);
+      }
+    }
+    return out;
+  }
+
+  /** @param {number} pixels */
+  #buffer(pixels) {
+    const found = this.#spare.findIndex(one => one.length >= pixels);
+    return found < 0 ? new Uint32Array(Math.max(1024, pixels)) : this.#spare.splice(found, 1)[0];
+  }
+
+  /** @param {Job} job */
+  #free(job) {
+    job.dropped = true;
+    for (const part of job.parts) {
+      if (part instanceof Uint32Array) this.#spare.push(part);
+      else part?.close();
+    }
+    // the largest are the ones that save most
+    if (this.#spare.length > 4) this.#spare.sort((a, b) => a.length - b.length).splice(0, this.#spare.length - 4);
+  }
+
+  // -- painting -------------------------------------------------------------------------------------------------
+
+  #paintReady() {
+    try {
+      for (let job = this.#queue[0]; job && !job.missing; job = this.#queue[0]) {
+        this.#paint(job);
+        this.#queue.shift();
+        this.#free(job);
+        if (!job.frame.quiet) this.#on.shown(job.frame, performance.now() - job.began);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** @param {Job} job */
+  #paint({ frame, parts }) {
+    if (frame.key) this.#begin(frame.width, frame.height);
+    const context = this.#context;
+    for (let i = 0; i < frame.ops.length; i++) {
+      const op = frame.ops[i];
+      switch (op.op) {
+        case FILL:
+          context.fillStyle = op.colour;
+          context.fillRect(op.x, op.y, op.w, op.h);
+          break;
+        case PIXELS:
+          this.#put(op.rects, /** @type {Uint32Array} */ (parts[i]));
+          break;
+        case COPY:
+          // a canvas drawn onto itself is read as a whole before it is written (HTML, drawImage)
+          context.drawImage(this.#canvas, op.x, op.y, op.w, op.h, op.x + op.dx, op.y + op.dy, op.w, op.h);
+          break;
+        case KEEP:
+          this.#keep(op.slot);
+          break;
+        case SHOW:
+          this.#show(op.slot, op.rects);
+          break;
+        case VIDEO:
+          context.drawImage(/** @type {VideoFrame | ImageBitmap} */ (parts[i]), 0, 0, op.w, op.h, op.x, op.y, op.w, op.h);
+          break;
+      }
+    }
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  #begin(width, height) {
+    this.#holds.clear();
+    const canvas = this.#canvas;
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+      this.#on.size(width, height);
+    }
+    // a context forgets this with every new size
+    this.#context.imageSmoothingEnabled = false;
+    this.#context.fillStyle = '#000';
+    this.#context.fillRect(0, 0, width, height);
+  }
+
+  /**
+   * One `putImageData` for each rectangle: 128 of them take 0.3 ms, and what lies between them stays.
+   * @param {Uint16Array} rects
+   * @param {Uint32Array} colours
+   */
+  #put(rects, colours) {
+    for (let i = 0, at = 0; i < rects.length; i += 4) {
+      const [w, h] = [rects[i + 2], rects[i + 3]];
+      if (!w || !h) continue;
+      this.#context.putImageData(new ImageData(new Uint8ClampedArray(colours.buffer, 4 * at, 4 * w * h), w, h), rects[i], rects[i + 1]);
+      at += w * h;
+    }
+  }
+
+  /** @param {number} slot */
+  #keep(slot) {
+    const { width, height } = this.#canvas;
+    const kept = (this.#kept[slot] ??= contextOf(document.createElement('canvas'), false));
+    if (kept.canvas.width !== width) kept.canvas.width = width;
+    if (kept.canvas.height !== height) kept.canvas.height = height;
+    kept.drawImage(this.#canvas, 0, 0);
+    this.#holds.add(slot);
+  }
+
+  /**
+   * @param {number} slot
+   * @param {Uint16Array} rects
+   */
+  #show(slot, rects) {
+    if (!this.#holds.has(slot)) throw new RangeError(`nothing is kept in slot ${slot}`);
+    const { canvas } = this.#kept[slot];
+    for (let i = 0; i < rects.length; i += 4) {
+      const [x, y, w, h] = [rects[i], rects[i + 1], rects[i + 2], rects[i + 3]];
+      this.#context.drawImage(canvas, x, y, w, h, x, y, w, h);
+    }
+  }
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {boolean} desynchronized
+ */
+function contextOf(canvas, desynchronized) {
+  const context = canvas.getContext('2d', { alpha: false, desynchronized });
+  if (!context) throw new Error('this canvas has no 2d context');
+  context.imageSmoothingEnabled = false;
+  return context;
+}
