@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from sandbox.audio import PageSound
 from sandbox.authority import Authority
 from sandbox.browser import Browser, launch
 from sandbox.display.x11 import X11Screen
@@ -42,6 +43,7 @@ class Assembly:
     browser: Browser
     pages: Pages
     screen: KeptScreen
+    sound: PageSound
     state: StateRoom
     gate: Gate
     product: str
@@ -108,6 +110,10 @@ async def _open(
     record = KeeperRecord(config.sandbox, _me(), isolation.uid, room.path)
     record.write(config.directory)
 
+    sound = PageSound(room, isolation.uid)
+    undo.append(("sound", sound.close))
+    # It comes up while the display does.
+    await sound.start()
     xvfb = await _display(config, isolation, room)
     if xvfb is not None:
         undo.append(("xvfb", xvfb.close))
@@ -116,7 +122,8 @@ async def _open(
         record = replace(record, display=xvfb.display, xvfb=Process.of(xvfb.pid))
         record.write(config.directory)
 
-    env = {**room.env(), **(xvfb.env if xvfb else {})}
+    await sound.ready()
+    env = {**room.env(), **sound.env, **(xvfb.env if xvfb else {})}
     display = xvfb.display if xvfb else None
     browser = await launch(room.profile, config.size, display=display, env=env, uid=isolation.uid)
     undo.append(("browser", browser.close))
@@ -146,7 +153,7 @@ async def _open(
         sandbox=config.sandbox, downloads=room.downloads, uploads=room.uploads, clock=clock,
     )  # fmt: skip
     await gate.start()
-    return Assembly(isolation, room, browser, pages, screen, state, gate, version["product"], undo)
+    return Assembly(isolation, room, browser, pages, screen, sound, state, gate, version["product"], undo)
 
 
 def _isolate() -> tuple[UidLock | None, Isolation]:
