@@ -17,8 +17,6 @@ from sandbox.screen import Rect
 
 TILE: Final = 16
 _WORDS: Final = TILE // 8
-_ONES: Final = np.uint64(0x0101010101010101)
-
 _GAP_TILES: Final = 2
 """Unchanged tiles between two changed ones that are cheaper to send than another rectangle."""
 _STEP: Final = 4

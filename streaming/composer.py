@@ -17,6 +17,7 @@ from streaming.changes import (
     Pixels32,
     Tiles,
     changed_tiles,
+    mark,
     no_tiles,
     padded,
     scrolled,
@@ -24,7 +25,7 @@ from streaming.changes import (
     tile_rect,
     to_rects,
 )
-from streaming.control import Decision, Scene
+from streaming.control import Decision, Network, Scene
 from streaming.kept import KeptPictures
 from streaming.lossless import pack_rects, pack_tiles, pixels32, size_of
 from streaming.moving import Moving
@@ -37,6 +38,14 @@ _FEW_RECTS: Final = 24
 _FREE: Final = 4096
 """Bytes of exact pixels that are always cheaper than thinking about video."""
 _KEEP_AFTER_S: Final = 0.15
+_AGAIN_S: Final = 0.15
+"""What has changed twice within this time is taken to move."""
+_MOSTLY: Final = 0.5
+_MOVING_SHARE: Final = 0.15
+"""Of the purse: what exact pixels of something that moves may cost."""
+_COARSE: Final = 6
+_COARSEST: Final = 2
+"""Levels of green that still read as text: at 32 dB for two thirds of the bytes, and black on white for 40 %."""
 _SCROLL_S: Final = 0.3
 _TEXT_S: Final = 1.0
 _TILE_BYTES: Final = 40.0
@@ -58,7 +67,8 @@ class Composer:
         self._moving = Moving(kind, size.width, size.height)
         self._tokens, self._tokens_at = 0.0, float("-inf")
         self._changed_at = self._scrolled_at = float("-inf")
-        self._keeping = False
+        self._tiles_at = np.full(self._lossy.shape, float("-inf"))
+        self._keeping_due = False
         self._tile_bytes = _TILE_BYTES
 
     def __repr__(self) -> str:
@@ -78,16 +88,17 @@ class Composer:
             return max(
                 0.0, max(self._changed_at, self._moving.last) + decision.refine_after_s - now, self._debt(decision, now)
             )
-        return max(0.0, self._changed_at + _KEEP_AFTER_S - now) if self._keeping else None
+        return max(0.0, self._changed_at + _KEEP_AFTER_S - now) if self._keeping_due else None
 
     def compose(self, picture: Picture, damage: Sequence[Rect], decision: Decision, now: float) -> list[Op]:
         """Return what turns the viewer's picture into this one; nothing when it is the same and as good as it gets."""
         current = pixels32(picture)
         changed = changed_tiles(current, self._before, damage) if damage else None
         if changed is not None and changed.any():
+            ops = self._changes(picture, current, changed, decision, now)
             self._changed_at = now
-            self._keeping = True
-            return self._changes(picture, current, changed, decision, now)
+            self._keeping_due = True
+            return ops
         return self._rest(picture, decision, now)
 
     def _changes(self, picture: Picture, current: Pixels32, changed: Tiles, decision: Decision, now: float) -> list[Op]:
@@ -100,26 +111,40 @@ class Composer:
             ops.append(self._moving.picture(picture, current, moving, decision, now))
             self._learn(current, moving, exact=False)
         if rest.any():
-            ops += self._exact_or_video(picture, current, rest, decision, now)
+            ops += self._pixels(picture, current, rest, decision, now)
         return ops
 
     def _elsewhere(self, ops: list[Op], current: Pixels32, rest: Tiles, now: float) -> Tiles:
         """Find `rest` among what the viewer has; returns what is left."""
         found = self._kept.find(current, rest)
         if found is not None:
-            show, same = found
-            ops.append(show)
+            show, same, lossy = found
+            ops += [*self._keep(), show]
             self._learn(current, same, exact=True)
+            self._lossy |= lossy
             rest = rest & ~same
         box = tile_rect(rest)
-        found_at = scrolled(current, self._before, box) if box and int(rest.sum()) >= _LARGE else None
-        if found_at:
-            box, by = found_at
-            ops.append(self._scroll(box, by))
+        move = scrolled(current, self._before, box) if box and int(rest.sum()) >= _LARGE else None
+        if box and move:
+            ops.append(self._scroll(*move))
             self._scrolled_at = now
-            rest = rest | changed_tiles(current, self._before, [box])
-            rest &= changed_tiles(current, self._before, [Rect(0, 0, current.shape[1], current.shape[0])])
+            rest = (rest & ~self._within(box)) | changed_tiles(current, self._before, [box])
+        elif found is None and float(rest.mean()) >= _MOSTLY:
+            ops += self._keep()
         return rest
+
+    def _within(self, box: Rect) -> Tiles:
+        inside = np.zeros_like(self._lossy)
+        mark(inside, box)
+        return inside
+
+    def _keep(self) -> list[Op]:
+        """Keep what is about to be replaced, unless that has been done."""
+        if not self._keeping_due or self._moving.tiles is not None:
+            return []
+        self._keeping_due = False
+        keep = self._kept.keep(self._before, self._lossy)
+        return [keep] if keep else []
 
     def _scroll(self, target: Rect, by: int) -> Copy:
         width = min(target.width, self._size.width - target.x)
@@ -139,26 +164,36 @@ class Composer:
             first, last = max(0, first), min(before.shape[0] - 1, last)
             self._lossy[row, columns] |= before[first : last + 1].any(axis=0)
 
-    def _exact_or_video(
-        self, picture: Picture, current: Pixels32, rest: Tiles, decision: Decision, now: float
-    ) -> list[Op]:
-        ops = self._pack(picture, current, rest, decision)
-        cost = size_of(ops)
-        if cost <= max(_FREE, self._purse(decision, now)):
-            self._tokens -= cost if cost > _FREE else 0
-            self._learn(current, rest, exact=True)
-            return ops
+    def _pixels(self, picture: Picture, current: Pixels32, rest: Tiles, decision: Decision, now: float) -> list[Op]:
+        """Paint `rest` exactly if the purse bears it, coarsely if it bears that, or as video."""
+        purse = self._purse(decision, now)
+        again = float((now - self._tiles_at[rest] < _AGAIN_S).mean()) >= _MOSTLY
+        self._tiles_at[rest] = now
+        scrolling = self._scrolled_at == now
+        bearable = purse if scrolling or not again else min(purse, decision.burst * _MOVING_SHARE)
+        for levels in (None, _COARSEST if scrolling else _COARSE):
+            ops = self._pack(picture, current, rest, decision, levels)
+            cost = size_of(ops)
+            if cost <= max(_FREE, bearable if levels is None or again else bearable * 1.5) or (levels and scrolling):
+                self._tokens -= cost if cost > _FREE else 0
+                self._learn(current, rest, exact=levels is None)
+                return ops
+            if levels is None and decision.network is Network.NEAR:
+                break
         self._moving.open(current, rest, decision, now)
         ops = [self._moving.picture(picture, current, rest, decision, now)]
         if self._moving.tiles is not None:
             self._learn(current, self._moving.tiles, exact=False)
         return ops
 
-    def _pack(self, picture: Picture, current: Pixels32, tiles: Tiles, decision: Decision) -> list[Op]:
+    def _pack(
+        self, picture: Picture, current: Pixels32, tiles: Tiles, decision: Decision, levels: int | None
+    ) -> list[Op]:
         rects = to_rects(tiles, self._size.width, self._size.height, gap=1)
         if len(rects) <= _FEW_RECTS:
-            return pack_rects(picture, [tighten(current, self._before, rect) for rect in rects], decision.level)
-        return pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level)
+            tight = [tighten(current, self._before, rect) for rect in rects]
+            return pack_rects(picture, tight, decision.level, levels=levels)
+        return pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level, levels=levels)
 
     def _learn(self, current: Pixels32, tiles: Tiles, *, exact: bool) -> None:
         """The viewer has these tiles now."""
@@ -178,11 +213,7 @@ class Composer:
         if self._lossy.any():
             self._moving.close()
             return self._refine(picture, decision, now)
-        if self._keeping:
-            self._keeping = False
-            keep = self._kept.keep(self._before)
-            return [keep] if keep else []
-        return []
+        return self._keep()
 
     def _refine(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
         count = max(1, int(decision.refine_bytes / self._tile_bytes))
@@ -211,14 +242,23 @@ class Composer:
 
     # -- a viewer that begins -----------------------------------------------------------------------------------
 
+    def adopt(self, picture: Picture, now: float) -> None:
+        """Take a picture as what viewers have: nobody follows yet, so nothing has to be told."""
+        np.copyto(self._before, pixels32(picture))
+        self._lossy[:] = False
+        self._changed_at = now
+
     def join(self, decision: Decision) -> list[Op]:
         """Return what shows a new viewer what the others have; they lose nothing but what they kept."""
         self._kept.clear()
-        self._keeping = True
+        self._keeping_due = True
         self._moving.close()
         picture = self._before.view(np.uint8).reshape(*self._before.shape, 4)
-        ops = pack_tiles(picture, ~np.zeros_like(self._lossy), self._size.width, self._size.height, decision.level)
-        if size_of(ops) <= decision.burst * 1.5:
-            return ops
+        everything, (width, height) = np.ones_like(self._lossy), (self._size.width, self._size.height)
+        for levels in (None, _COARSE):
+            ops = pack_tiles(picture, everything, width, height, decision.level, levels=levels)
+            if size_of(ops) <= decision.burst * 1.5:
+                self._lossy |= everything if levels else ~everything
+                return ops
         self._lossy[:] = True
         return [self._moving.glimpse(picture, decision)]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from streaming.lossless import QUICK, SMALL
-from streaming.pacing import StreamSettings
+from streaming.pacing import StreamSettings, Way
 
 FAR_RTT_S: Final = 0.03
 THIN_RATE: Final = 2e6
@@ -20,6 +20,7 @@ UNKNOWN_FAR_RATE: Final = 3e6
 
 _VIDEO_SHARE: Final = 0.72
 """Of the measured rate: repair packets, headers and exact pixels need the rest."""
+_REFINE_S: Final = 0.12
 _QUEUE_S: Final = 0.05
 """How much of the network's own queue may be filled, so that the next picture never waits long behind the last."""
 
@@ -50,17 +51,6 @@ class Network(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """The way to a viewer as measured. `rate` in bits a second, 0 when unknown; `rtt` and `queue` in seconds."""
-
-    kind: str = "socket"
-    rate: float = 0.0
-    rtt: float = 0.0
-    loss: float = 0.0
-    queue: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """How the next pictures are made."""
 
@@ -77,7 +67,7 @@ class Decision:
     level: int
     """Deflate level of exact pixels."""
     burst: int
-    """Bytes of exact pixels at once; what is larger is shown as video first and made exact afterwards."""
+    """Bytes of exact pixels at once; what is larger is shown coarser first and made exact afterwards."""
     refill: float
     """Bytes of exact pixels a second, on average."""
     refine_after_s: float
@@ -88,6 +78,13 @@ class Decision:
     """Bytes that may be under way to the viewer that sets the pace."""
     frames: int
     """Pictures that may be under way to it."""
+
+    def to_wire(self) -> dict[str, str | float]:
+        """Return what the statistics panel shows."""
+        return {
+            "mode": self.mode.value, "scene": self.scene.value, "network": self.network.value, "fps": self.fps,
+            "quality": self.quality, "rate_kbps": round(self.way.rate / 1000), "way": self.way.kind,
+        }  # fmt: skip
 
 
 def network_of(way: Way) -> Network:
@@ -105,7 +102,7 @@ def decide(mode: Mode, scene: Scene, way: Way, settings: StreamSettings) -> Deci
     if network is Network.NEAR:
         return Decision(
             mode, scene, network, way, fps=_fps(mode, network, scene, settings), quality=settings.quality, rate=None,
-            level=QUICK, burst=settings.burst, refill=settings.burst * 6.0, refine_after_s=0.12,
+            level=QUICK, burst=settings.burst, refill=settings.burst * 2.0, refine_after_s=_REFINE_S,
             refine_bytes=settings.burst, in_flight=4 * settings.burst, frames=settings.window,
         )  # fmt: skip
     rate = way.rate or UNKNOWN_FAR_RATE
@@ -113,8 +110,8 @@ def decide(mode: Mode, scene: Scene, way: Way, settings: StreamSettings) -> Deci
     return Decision(
         mode, scene, network, way, fps=_fps(mode, network, scene, settings),
         quality=settings.quality + (4 if network is Network.THIN else 0), rate=rate * _VIDEO_SHARE,
-        level=SMALL, burst=int(min(settings.burst, max(6000.0, a_second * 0.1))), refill=a_second / 2,
-        refine_after_s=0.12, refine_bytes=int(max(3000.0, a_second * 0.04)),
+        level=SMALL, burst=int(min(settings.burst, a_second * (0.4 if network is Network.THIN else 0.25))),
+        refill=a_second * 0.8, refine_after_s=_REFINE_S / 2, refine_bytes=int(max(3000.0, a_second * 0.05)),
         in_flight=int(max(12_000.0, a_second * (way.rtt + _QUEUE_S))),
         frames=settings.window + int((way.rtt + _QUEUE_S) * settings.fps),
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """One sandbox's stream: one encoder thread, any number of viewers.
 
-The thread sleeps in `Screen.wait` until something is painted, takes the newest picture and encodes it once for each
-rendition that a viewer needs (usually one); the event loop hands the packets out. Nothing is encoded while nobody
-watches or nothing changed. Pictures are dropped before they are encoded, by the pace of the viewer that drives; one
-that lags behind the others skips to the next key frame.
+The thread sleeps in `Screen.wait` until something is painted, takes the newest picture and composes it once for each
+rendition that a viewer needs (usually one); the event loop hands the frames out. Nothing is composed while nobody
+watches or nothing changed. Pictures are dropped before they are composed, by the pace of the viewer that drives; a
+viewer that cannot follow it moves to a rendition of its own pace.
 
 While something secret is on screen (`ScreenListener.on_masks`) whoever does not hold control is moved to a masked
 rendition. A picture reaches such a viewer only if no mask changed between the grab and the sending.
@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -39,9 +38,10 @@ from sandbox.words import (
     new_id,
 )
 from streaming import protocol
-from streaming.encode import make_encoder
-from streaming.pacing import Pace, StreamSettings
-from streaming.protocol import Ack, Hello, Input, Ping, Up, Visible, WantKeyFrame
+from streaming.composer import blank
+from streaming.control import Decision, Mode
+from streaming.pacing import StreamSettings, Way
+from streaming.protocol import Ack, Hello, Input, Ping, Up, Visible, WantKeyFrame, WayReport
 from streaming.rendition import Cut, Rendition, Variant
 from streaming.viewer import Viewer, ViewerStatistics
 
@@ -62,6 +62,7 @@ class HubStatistics:
     bytes: int
     fps: float
     encode_ms: float
+    decisions: tuple[Decision, ...]
 
 
 class StreamHub:
@@ -97,7 +98,6 @@ class StreamHub:
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
         # the encoder thread's own
-        self._pace = Pace(self._settings.watch_fps)
         self._picture: Picture | None = None
         self._started = clock.monotonic()
         self._frame = self._grabs = self._encoded = self._bytes = 0
@@ -158,19 +158,28 @@ class StreamHub:
                 viewer.queue(what)
             case Ack():
                 viewer.note(decode_ms=what.decode_ms)
-                self._acknowledged(viewer, what.frame)
+                self._acknowledged(viewer, what)
             case Ping():
                 viewer.note(rtt_ms=what.rtt_ms)
-                viewer.say(protocol.say_pong(what.count, self._fps(), self._encode_ms(), len(self._viewers)))
+                self._pong(viewer, what.count)
             case Hello():
                 viewer.pictures = what.pictures
+                viewer.began(what.opened_ms)
                 self._assign(viewer)
+            case WayReport():
+                viewer.report(what)
+                self._repace()
             case Visible():
                 viewer.visible = what.on
                 self._assign(viewer)
             case WantKeyFrame():
                 viewer.forget_pictures()
                 self._want_key(viewer)
+
+    def _pong(self, viewer: Viewer, count: float) -> None:
+        rendition = self._renditions.get(viewer.variant) if viewer.variant else None
+        decision = rendition.decision.to_wire() if rendition else None
+        viewer.say(protocol.say_pong(count, self._fps(), self._encode_ms(), len(self._viewers), decision))
 
     async def _do(self, viewer: Viewer, what: Input) -> None:
         if isinstance(what.event, PromptAnswer):
@@ -190,7 +199,7 @@ class StreamHub:
     def _variant(self, viewer: Viewer) -> Variant | None:
         if not viewer.pictures or not viewer.visible or self._ended is not None:
             return None
-        return Variant(viewer.pictures[0], bool(self._masks) and not self._holds(viewer))
+        return Variant(viewer.pictures[0], bool(self._masks) and not self._holds(viewer), viewer.slow)
 
     def _assign(self, viewer: Viewer) -> None:
         """Move a viewer to the rendition it should see now; nothing of the one before reaches it any more."""
@@ -216,36 +225,44 @@ class StreamHub:
         with self._lock:
             rendition = self._renditions.get(viewer.variant)
             if rendition is None:
-                self._renditions[viewer.variant] = self._new_rendition(viewer.variant)
+                self._renditions[viewer.variant] = Rendition(viewer.variant, self._screen.size, self._settings)
             else:
-                rendition.want_key()
+                rendition.want_join()
             self._work.set()
         self._start()
         self._repace()
         self._screen.wake()
 
-    def _new_rendition(self, variant: Variant) -> Rendition:
-        size = self._screen.size
-        return Rendition(variant, size, lambda: make_encoder(variant.kind, size, self._settings.quality))
+    def _leading(self, variant: Variant, now: float) -> list[Viewer]:
+        """Return the viewers that set a rendition's pace: who drives, else all that are not stuck."""
+        watching = [viewer for viewer in self._viewers if viewer.variant == variant]
+        live = [viewer for viewer in watching if not viewer.window.hung(now)]
+        return [viewer for viewer in live if self._holds(viewer)] or live or watching
 
     def _repace(self) -> None:
-        """Let each rendition go on while whoever sets its pace can take a picture."""
+        """Let each rendition go on while those that set its pace can take a picture, and know the way to them."""
         now = self._clock.monotonic()
         freed = False
+        driven = self._holder.side is Side.OPERATOR
         for variant, rendition in list(self._renditions.items()):
-            watching = [viewer for viewer in self._viewers if viewer.variant == variant]
-            leading = [viewer for viewer in watching if self._holds(viewer) and not viewer.window.hung(now)]
-            is_open = any(viewer.window.open for viewer in leading or watching)
+            leading = self._leading(variant, now)
+            rendition.mode = Mode.DRIVE if driven else Mode.WATCH
+            rendition.way = _worst([viewer.way for viewer in leading])
+            decision = rendition.decision
+            for viewer in leading:
+                viewer.window.limit(decision.frames, decision.in_flight)
+            every = all if variant.slow else any
+            is_open = every(viewer.window.open for viewer in leading)
             freed |= is_open and not rendition.open
             rendition.open = is_open
         if freed:
             self._screen.wake()
 
-    def _acknowledged(self, viewer: Viewer, frame: int) -> None:
-        viewer.window.shown(frame, self._clock.monotonic())
-        if viewer.awaits_key and viewer.window.flying == 0:
-            self._want_key(viewer)
-        self._repace()
+    def _acknowledged(self, viewer: Viewer, what: Ack) -> None:
+        viewer.window.shown(what.frame, self._clock.monotonic(), (what.decode_ms or 0.0) / 1000)
+        rendition = self._renditions.get(viewer.variant) if viewer.variant else None
+        if self._holds(viewer) or (rendition is not None and not rendition.open):
+            self._repace()
 
     # -- what the screen says (on the loop) ---------------------------------------------------------------------
 
@@ -288,9 +305,9 @@ class StreamHub:
         """See `ScreenListener`: masks apply at once to whoever lost control."""
         held = [viewer for viewer in self._viewers if self._holds(viewer)]
         self._holder, self._epoch = holder, epoch
-        self._pace.set_rate(self._settings.fps if holder.side is Side.OPERATOR else self._settings.watch_fps)
         for viewer in self._viewers:
             mine = self._holds(viewer)
+            viewer.slow = viewer.slow and not mine
             viewer.say(protocol.say_control(holder, epoch, mine))
             if mine != (viewer in held):
                 viewer.say(protocol.say_prompts(self._prompts if mine else ()))
@@ -332,21 +349,29 @@ class StreamHub:
 
     def _hand_out(self, cut: Cut) -> None:
         now = self._clock.monotonic()
-        watching = [viewer for viewer in self._viewers if viewer.variant == cut.variant]
-        for viewer in watching:
+        lagging = []
+        for viewer in [viewer for viewer in self._viewers if viewer.variant == cut.variant]:
             if not self._holds(viewer) and cut.mask_generation != self._mask_generation:
                 continue
-            if viewer.awaits_key and not cut.encoded.key:
+            if viewer.awaits_key != cut.key:
                 continue
-            if not viewer.window.open:
-                viewer.awaits_key = True
+            if not cut.key and not self._holds(viewer) and viewer.window.lags(now):
+                lagging.append(viewer)
                 continue
             viewer.awaits_key = False
-            viewer.show(cut, self._screen.size, now)
-        rendition = self._renditions.get(cut.variant)
-        if rendition and cut.encoded.key and not any(viewer.awaits_key for viewer in watching):
-            rendition.want_key(False)
+            viewer.show(cut, now)
+        for viewer in lagging:
+            self._slow_down(viewer)
         self._repace()
+
+    def _slow_down(self, viewer: Viewer) -> None:
+        """A viewer has missed a frame: it begins anew, where the pace is that of the slowest."""
+        if viewer.slow:
+            viewer.forget_pictures()
+            self._want_key(viewer)
+        else:
+            viewer.slow = True
+            self._assign(viewer)
 
     def _end(self, error: BatonError) -> None:
         if self._ended is not None:
@@ -387,7 +412,7 @@ class StreamHub:
         now = self._clock.monotonic()
         with self._lock:
             due = [delay for rendition in self._renditions.values() if (delay := rendition.due_in(now)) is not None]
-        return max(min(due), self._pace.delay(now)) if due else None
+        return min(due) if due else None
 
     def _absorb(self, rects: Sequence[Rect] | None) -> None:
         if rects:
@@ -403,30 +428,31 @@ class StreamHub:
             # read before the grab: a mask that comes during it makes the picture one that watchers never get
             cover = (self._masks, self._mask_generation)
         if fresh or self._picture is None:
+            size = self._screen.size
             if self._picture is None:
-                size = self._screen.size
-                self._picture = np.empty((size.height, size.width, 4), np.uint8)
-            self._screen.grab(self._picture)
+                self._picture = blank(size)
+            self._screen.grab(self._picture[: size.height, : size.width])
             self._grabs += 1
-        self._pace.took(now)
         for rendition in due:
-            self._encode(rendition, self._picture, cover, now)
+            self._compose(rendition, self._picture, cover, now)
 
-    def _encode(self, rendition: Rendition, picture: Picture, cover: tuple[tuple[Rect, ...], int], now: float) -> None:
+    def _compose(self, rendition: Rendition, picture: Picture, cover: tuple[tuple[Rect, ...], int], now: float) -> None:
         masks, generation = cover
         with self._lock:
             job = rendition.begin(now, masks)
         began = self._clock.monotonic()
-        encoded = rendition.encode(job, picture)
-        took = self._clock.monotonic() - began
-        with self._lock:
-            rendition.done(job, encoded, took)
-        self._frame = (self._frame + 1) & 0xFFFFFFFF
-        self._encoded += 1
-        self._bytes += len(encoded.data)
-        self._recent = [at for at in self._recent if now - at < 1.0] + [now]
+        frames = rendition.compose(job, picture, now)
         taken_us = int((now - self._started) * 1e6)
-        self._from_thread(self._deliver, Cut(rendition.variant, encoded, self._frame, taken_us, generation))
+        for key, ops in frames:
+            self._frame = (self._frame + 1) & 0xFFFFFFFF
+            cut = rendition.cut(ops, key=key, number=self._frame, taken_us=taken_us, generation=generation)
+            self._encoded += 1
+            self._bytes += len(cut.data)
+            self._from_thread(self._deliver, cut)
+        with self._lock:
+            rendition.done(self._clock.monotonic() - began, len(frames))
+        if frames:
+            self._recent = [at for at in self._recent if now - at < 1.0] + [now]
 
     def _from_thread[*Ts](self, call: Callable[[*Ts], None], *args: *Ts) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
@@ -444,9 +470,11 @@ class StreamHub:
 
     def statistics(self) -> HubStatistics:
         """Return a frozen copy of the counters."""
+        with self._lock:
+            decisions = tuple(rendition.decision for rendition in self._renditions.values())
         return HubStatistics(
             tuple(viewer.statistics() for viewer in self._viewers), len(self._renditions), self._grabs, self._encoded,
-            self._bytes, self._fps(), self._encode_ms(),
+            self._bytes, self._fps(), self._encode_ms(), decisions,
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -459,3 +487,8 @@ class StreamHub:
         await asyncio.gather(*self._closing, return_exceptions=True)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, 5.0)
+
+
+def _worst(ways: Sequence[Way]) -> Way:
+    """Return the way that bears least: an unknown rate counts as a middling one."""
+    return min(ways, key=lambda way: (way.rate or 1e9, -way.rtt), default=Way())

@@ -1,6 +1,7 @@
 """Pictures that the viewer has kept: going back, changing tabs or closing a menu then costs a few bytes.
 
-A picture is kept once it rests, is exact, and looks like none of those kept already; the one longest unused goes first.
+A picture is kept when it rests and when another is about to replace it, unless it looks like one that is kept as well
+already. The one longest unused makes room. Which of its tiles are not exact is remembered with it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SAMPLE: Final = (slice(TILE // 2, None, TILE), slice(0, None, 8))
 class _Kept:
     pixels: Pixels32
     sample: Pixels32
+    lossy: Tiles
 
 
 class KeptPictures:
@@ -41,22 +43,30 @@ class KeptPictures:
         """Forget all: some viewer has not kept them."""
         self._slots.clear()
 
-    def keep(self, pixels: Pixels32) -> Keep | None:
-        """Keep a picture; None when it looks like one that is kept already (that one is then the last used)."""
+    def keep(self, pixels: Pixels32, lossy: Tiles) -> Keep | None:
+        """Keep a picture; None when one that looks like it is kept as exactly already (now the last used)."""
         sample = np.ascontiguousarray(pixels[_SAMPLE])
-        like = self._likest(sample)
-        if like is not None and float((sample != self._slots[like].sample).mean()) < _WORTH_KEEPING / TILE:
-            changed = changed_tiles(pixels, self._slots[like].pixels, [Rect(0, 0, pixels.shape[1], pixels.shape[0])])
-            if float(changed.mean()) < _WORTH_KEEPING:
-                self._use(like)
-                return None
-        slot = len(self._slots) if len(self._slots) < COUNT else next(iter(self._slots))
+        slot = self._like(pixels, sample)
+        if slot is not None and int(lossy.sum()) >= int(self._slots[slot].lossy.sum()):
+            self._use(slot)
+            return None
+        if slot is None:
+            slot = len(self._slots) if len(self._slots) < COUNT else next(iter(self._slots))
         self._slots.pop(slot, None)
-        self._slots[slot] = _Kept(pixels.copy(), sample)
+        self._slots[slot] = _Kept(pixels.copy(), sample, lossy.copy())
         return Keep(slot)
 
-    def find(self, pixels: Pixels32, wanted: Tiles) -> tuple[Show, Tiles] | None:
-        """Return an operation that paints most of the `wanted` tiles of `pixels`, and the tiles it paints."""
+    def _like(self, pixels: Pixels32, sample: Pixels32) -> int | None:
+        """Return the slot of a picture that hardly differs."""
+        slot = self._likest(sample)
+        if slot is None or float((sample != self._slots[slot].sample).mean()) >= _WORTH_KEEPING:
+            return None
+        whole = Rect(0, 0, pixels.shape[1], pixels.shape[0])
+        changed = changed_tiles(pixels, self._slots[slot].pixels, [whole])
+        return slot if float(changed.mean()) < _WORTH_KEEPING else None
+
+    def find(self, pixels: Pixels32, wanted: Tiles) -> tuple[Show, Tiles, Tiles] | None:
+        """Return an operation that paints most of the `wanted` tiles of `pixels`, those tiles, and the inexact ones."""
         sample = pixels[_SAMPLE]
         slot = self._likest(sample)
         box = tile_rect(wanted)
@@ -69,7 +79,8 @@ class KeptPictures:
         if int((same & wanted).sum()) < int(wanted.sum()) * _WORTH_SHOWING:
             return None
         self._use(slot)
-        return Show(slot, tuple(to_rects(same, pixels.shape[1], pixels.shape[0], gap=0))), same
+        show = Show(slot, tuple(to_rects(same, pixels.shape[1], pixels.shape[0], gap=0)))
+        return show, same, same & self._slots[slot].lossy
 
     def _likest(self, sample: Pixels32) -> int | None:
         likeness = {slot: int((kept.sample == sample).sum()) for slot, kept in self._slots.items()}

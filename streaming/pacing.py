@@ -5,9 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-_MAX_FRAMES: Final = 12
-_LEAN_BYTES: Final = 48 * 1024
 _HUNG_S: Final = 1.0
+_TELLING_BYTES: Final = 12_000
+"""A picture smaller than this says nothing about the rate of the way."""
+_LEAST_S: Final = 0.004
+_SAMPLES_S: Final = 10.0
+_LAG_BYTES: Final = 1_000_000
+_LAG_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to a viewer as measured. `rate` in bits a second, 0 when unknown; `rtt` and `queue` in seconds."""
+
+    kind: str = "socket"
+    rate: float = 0.0
+    rtt: float = 0.0
+    loss: float = 0.0
+    queue: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +35,8 @@ class StreamSettings:
     """Pictures a second at most while nobody but the agent acts."""
     quality: float = 28.0
     """x264's constant rate factor for what moves; lower is sharper. What rests becomes exact whatever it is."""
-    burst: int = 250_000
-    """Bytes of exact pixels that a fast network takes at once; more begins as video."""
+    burst: int = 200_000
+    """Bytes of exact pixels that a fast network takes at once; what is larger begins as video."""
     window: int = 3
     """Pictures a viewer may have unacknowledged on a short way."""
     coalesce_s: float = 0.001
@@ -55,43 +70,19 @@ class Pace:
         self._next = max(self._next, now - self._step / 2) + self._step
 
 
-class Settling:
-    """Repeats the picture after a change until the encoder has nothing to add, then rests."""
-
-    def __init__(self, *, tiny: int = 200, calm: int = 1, most: int = 40) -> None:
-        self._tiny = tiny
-        self._calm = calm
-        self._most = most
-        self._left = 0
-        self._quiet = 0
-
-    @property
-    def resting(self) -> bool:
-        """Whether nothing is to be gained by another repetition."""
-        return self._left == 0
-
-    def changed(self) -> None:
-        """The picture changed."""
-        self._left = self._most
-        self._quiet = 0
-
-    def repeated(self, size: int) -> None:
-        """The same picture was encoded again, into `size` bytes."""
-        self._left = max(0, self._left - 1)
-        self._quiet = self._quiet + 1 if size < self._tiny else 0
-        if self._quiet >= self._calm:
-            self._left = 0
-
-
 class Window:
-    """What one viewer has been sent and has not shown yet; bounds the queue in front of its screen."""
+    """What one viewer has been sent and has not shown yet: bounds the queue in front of its screen, measures the way.
 
-    def __init__(self, frames: int) -> None:
+    The rate comes from large pictures: what they took beyond the shortest round trip is the time of their bytes.
+    """
+
+    def __init__(self, frames: int, rtt: float = 0.0) -> None:
         self._frames = frames
-        self._flying: dict[int, tuple[float, int]] = {}
+        self._limit = _LAG_BYTES
+        self._flying: dict[int, tuple[float, int, int]] = {}
         self._bytes = 0
-        self._rtt = 0.0
-        self._fastest = 0.0
+        self._rtt = self._fastest = rtt
+        self._samples: list[tuple[float, float]] = []
         self._stuck_since: float | None = None
 
     @property
@@ -105,13 +96,22 @@ class Window:
         return self._rtt
 
     @property
+    def way(self) -> Way:
+        """What the pictures say about the way."""
+        return Way("socket", max((rate for _, rate in self._samples), default=0.0), self._fastest)
+
+    def limit(self, frames: int, size: int) -> None:
+        """Allow so many pictures and bytes under way."""
+        self._frames, self._limit = frames, size
+
+    @property
     def open(self) -> bool:
         """Whether another picture may be sent."""
-        if self.flying < self._frames:
-            return True
-        # a long way holds more pictures without a queue, as long as they are small
-        reach = min(_MAX_FRAMES, self._frames + int(self._fastest * 60))
-        return self.flying < reach and self._bytes < _LEAN_BYTES
+        return self.flying < self._frames and self._bytes < self._limit
+
+    def lags(self, now: float) -> bool:
+        """Whether so much is under way that this viewer had better get pictures of its own pace."""
+        return self._bytes > _LAG_BYTES or (self._stuck_since is not None and now - self._stuck_since > _LAG_S)
 
     def hung(self, now: float) -> bool:
         """Whether the viewer has acknowledged nothing for so long that others must not wait for it."""
@@ -121,16 +121,21 @@ class Window:
         """A picture left for the viewer."""
         if not self._flying:
             self._stuck_since = now
-        self._flying[frame] = (now, size)
         self._bytes += size
+        self._flying[frame] = (now, size, self._bytes)
 
-    def shown(self, frame: int, now: float) -> None:
+    def shown(self, frame: int, now: float, decode_s: float = 0.0) -> None:
         """The viewer has shown `frame`, and so everything before it; numbers never sent are ignored."""
         if frame not in self._flying:
             return
-        rtt = now - self._flying[frame][0]
+        sent_at, _, ahead = self._flying[frame]
+        rtt = max(0.0, now - sent_at - decode_s)
         self._rtt = rtt if not self._rtt else self._rtt + (rtt - self._rtt) / 8
-        self._fastest = min(self._fastest, rtt) if self._fastest else rtt
+        if ahead < _TELLING_BYTES:
+            self._fastest = min(self._fastest, rtt) if self._fastest else rtt
+        elif self._fastest:
+            rate = ahead * 8 / max(_LEAST_S, rtt - self._fastest)
+            self._samples = [sample for sample in self._samples if now - sample[0] < _SAMPLES_S] + [(now, rate)]
         for earlier in [number for number in self._flying if number <= frame]:
             self._bytes -= self._flying.pop(earlier)[1]
         self._stuck_since = now if self._flying else None

@@ -3,7 +3,10 @@
 Up: text frames, one JSON object each, `t` names the message. Anything not exactly as below raises `BadRequest` (or
 `TooLarge`). Input carries `e`, the epoch it was made under, and may carry `n`, a number that comes back in `refused`.
 
-    hello      pictures: what the viewer can show, best first: "h264-444", "h264", "jpeg". Starts the pictures.
+    hello      pictures: how what moves may be coded, best first: "h264-444", "h264", "jpeg"; opened: milliseconds the
+               socket took to open (optional). Starts the pictures.
+    way        kind ("socket", "datagrams") rate (bits/s) rtt queue (milliseconds) loss: what the way to the viewer is
+               like; the server says it, no browser does
     visible    on: false stops the pictures (a hidden console), true starts them again with a key frame
     ack        f: frame number shown; d: milliseconds it took to decode (optional)
     keyframe   the viewer lost its place
@@ -21,19 +24,16 @@ Up: text frames, one JSON object each, `t` names the message. Anything not exact
 Down, text:
 
     hello      sandbox viewer width height
-    stream     kind ("h264-444", "h264", "jpeg"), codec (an RFC 6381 string), masked: what the pictures after it are
+    stream     kind ("h264-444", "h264", "jpeg"), masked: what the pictures after it are
     control    holder epoch mine
     cursor     png (base64, "" when hidden) x y (hot spot)
     tabs       tabs: [{id, url, title, active}]
     prompts    prompts: [{id, kind, origin, message, default, multiple, realm}]; only to the holder's viewers
     clipboard  text; only to the holder's viewers
     refused    n (or null) kind why: an input that had no effect
-    pong       c fps encode_ms viewers
+    pong       c fps encode_ms viewers decision (`control.Decision.to_wire`, null before the first)
 
-Down, binary: one picture, a header of 20 bytes in network order, then H.264 in Annex B or a JPEG.
-
-    u8 kind (0 H.264, 1 JPEG)   u8 flags (1 key frame, 2 masked)   u16 0
-    u32 frame number            u64 microseconds since the hub started, at the grab   u16 width   u16 height
+Down, binary: one frame, see `streaming.ops`.
 """
 
 from __future__ import annotations
@@ -42,10 +42,9 @@ import base64
 import binascii
 import json
 import math
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import IntFlag, StrEnum
+from enum import StrEnum
 from typing import Any, Final, cast
 
 from sandbox.screen import (
@@ -80,7 +79,6 @@ MAX_MESSAGE: Final = MAX_FILES_BYTES // 3 * 4 + 64 * 1024
 """The largest message a viewer may send; give it to the WebSocket server as `max_size`."""
 MAX_POINTS: Final = 10
 _FAR: Final = 100_000
-_HEADER: Final = struct.Struct("!BBHIQHH")
 
 
 class Pictures(StrEnum):
@@ -91,18 +89,23 @@ class Pictures(StrEnum):
     JPEG = "jpeg"
 
 
-class Flag(IntFlag):
-    """What a picture's header says about it."""
-
-    KEY = 1
-    MASKED = 2
-
-
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What the viewer can show, best first."""
 
     pictures: tuple[Pictures, ...]
+    opened_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WayReport:
+    """What the way to this viewer is like: bits a second, milliseconds, a share."""
+
+    kind: str
+    rate: float
+    rtt_ms: float
+    loss: float
+    queue_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Input:
     number: int | None
 
 
-type Up = Hello | Visible | Ack | WantKeyFrame | Ping | Input
+type Up = Hello | WayReport | Visible | Ack | WantKeyFrame | Ping | Input
 type _Check = Callable[[str, Any], Any]
 
 
@@ -245,7 +248,11 @@ _INPUT: Final[Mapping[str, _Check]] = {"e": _whole(0, 1 << 53), "n": _whole(0, 1
 _SMALL: Final = _string(MAX_SMALL)
 
 _FIELDS: Final[Mapping[str, Mapping[str, _Check]]] = {
-    "hello": {"pictures": _pictures},
+    "hello": {"pictures": _pictures, "opened": _number(1e9)},
+    "way": {
+        "kind": _one_of("socket", "datagrams"), "rate": _number(1e12), "rtt": _number(1e6), "loss": _number(1),
+        "queue": _number(1e6),
+    },
     "visible": {"on": _flag},
     "ack": {"f": _whole(0, (1 << 32) - 1), "d": _number(1e9)},
     "keyframe": {},
@@ -271,6 +278,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, _Check]]] = {
     },
 }  # fmt: skip
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    "hello": frozenset({"opened"}),
     "ack": frozenset({"d"}),
     "ping": frozenset({"rtt"}),
     "text": frozenset({"secret"}),
@@ -322,7 +330,9 @@ def _build(kind: str, fields: dict[str, Any]) -> Up:
     if kind in _EVENTS:
         return Input(_EVENTS[kind](fields), Epoch(fields["e"]), fields.get("n"))
     if kind == "hello":
-        return Hello(fields["pictures"])
+        return Hello(fields["pictures"], fields.get("opened"))
+    if kind == "way":
+        return WayReport(fields["kind"], fields["rate"], fields["rtt"], fields["loss"], fields["queue"])
     if kind == "visible":
         return Visible(fields["on"])
     if kind == "ack":
@@ -352,9 +362,9 @@ def say_hello(sandbox: str, viewer: str, size: Size) -> str:
     return _say("hello", sandbox=sandbox, viewer=viewer, width=size.width, height=size.height)
 
 
-def say_stream(kind: Pictures, codec: str, masked: bool) -> str:
+def say_stream(kind: Pictures, masked: bool) -> str:
     """Say what the pictures after it are."""
-    return _say("stream", kind=kind.value, codec=codec, masked=masked)
+    return _say("stream", kind=kind.value, masked=masked)
 
 
 def say_control(holder: Holder, epoch: Epoch, mine: bool) -> str:
@@ -387,39 +397,13 @@ def say_refused(error: BatonError, number: int | None) -> str:
     return _say("refused", n=number, kind=error.kind.value, why=error.message)
 
 
-def say_pong(count: float, fps: float, encode_ms: float, viewers: int) -> str:
+def say_pong(
+    count: float, fps: float, encode_ms: float, viewers: int, decision: Mapping[str, str | float] | None
+) -> str:
     """Answer a ping."""
-    return _say("pong", c=count, fps=round(fps, 1), encode_ms=round(encode_ms, 1), viewers=viewers)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture's header, and what follows it."""
-
-    kind: Pictures
-    flags: Flag
-    frame: int
-    taken_us: int
-    size: Size
-    data: bytes
-
-
-def pack(picture: Picture) -> bytes:
-    """Return the binary message of one picture."""
-    head = _HEADER.pack(
-        picture.kind is Pictures.JPEG, picture.flags, 0, picture.frame, picture.taken_us, picture.size.width,
-        picture.size.height,
+    return _say(
+        "pong", c=count, fps=round(fps, 1), encode_ms=round(encode_ms, 1), viewers=viewers, decision=decision
     )  # fmt: skip
-    return head + picture.data
-
-
-def unpack(message: bytes) -> Picture:
-    """Read a binary message back (a recorder or a test does; every H.264 comes back as `Pictures.H264`)."""
-    if len(message) < _HEADER.size:
-        raise BadRequest("a picture is shorter than its header")
-    kind, flags, _, frame, taken, width, height = _HEADER.unpack_from(message)
-    which = Pictures.JPEG if kind else Pictures.H264
-    return Picture(which, Flag(flags), frame, taken, Size(width, height), message[_HEADER.size :])
 
 
 def heard(message: str) -> dict[str, Any]:

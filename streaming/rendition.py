@@ -1,9 +1,12 @@
-"""One way the picture is encoded: a kind of coding, clear or masked. It exists while a viewer needs it."""
+"""One way the picture is told: a coding of what moves, clear or masked, at the common pace or a slower one.
+
+It exists while a viewer needs it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -11,141 +14,177 @@ from typing import Final
 import numpy as np
 
 from sandbox.screen import Picture, Rect, Size
-from streaming.encode import Encoded, Encoder, Rows, cover
-from streaming.pacing import Settling
+from streaming.composer import Composer, blank
+from streaming.control import Decision, Mode, Scene, decide
+from streaming.ops import Flag, Frame, Op, Video, pack_frame
+from streaming.pacing import Pace, StreamSettings, Way
 from streaming.protocol import Pictures
 
-_KEY_SPACING_S: Final = 0.1
-_JPEG_SPACING_S: Final = 0.08
+_JOIN_SPACING_S: Final = 0.1
+_JPEG_FPS: Final = 12.0
 """A JPEG costs several times an H.264 picture, and the encoder thread is everybody's."""
+_MANY_RECTS: Final = 32
+_QUIET_BYTES: Final = 128
+_MASK_GREY: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What tells renditions apart."""
+    """What tells renditions apart. `slow` ones are for viewers that cannot follow the one that drives."""
 
     kind: Pictures
     masked: bool
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One encoded picture of a rendition on its way to the viewers."""
+    """One frame of a rendition on its way to the viewers. A `key` one is for those that begin, and only for them."""
 
     variant: Variant
-    encoded: Encoded = field(repr=False)
+    data: bytes = field(repr=False)
     frame: int
-    taken_us: int
+    key: bool
+    quiet: bool
     mask_generation: int
-
-
-class Rendition:
-    """The encoder's side of one variant. Not thread-safe: the hub's lock guards everything but `encode`."""
-
-    def __init__(self, variant: Variant, size: Size, make: Callable[[], Encoder]) -> None:
-        self.variant = variant
-        self.open = True
-        """Whether a viewer that sets the pace can take another picture."""
-        self._size = size
-        self._make = make
-        self._encoder: Encoder | None = None
-        self._dirty: Rows | None = (0, size.height)
-        self._settling = Settling()
-        self._key_wanted = True
-        self._last_key = self._last = float("-inf")
-        self._spacing = _JPEG_SPACING_S if variant.kind is Pictures.JPEG else 0.0
-        self._covered: Picture | None = None
-        self._times: deque[float] = deque(maxlen=60)
-        self.frames = 0
-
-    def __repr__(self) -> str:
-        return f"<Rendition {self.variant.kind}{' masked' if self.variant.masked else ''} frames={self.frames}>"
-
-    @property
-    def encode_ms(self) -> float:
-        """Median milliseconds of the last pictures' conversion and encoding; 0 before the first."""
-        return median(self._times) * 1000 if self._times else 0.0
-
-    def damage(self, rects: Sequence[Rect]) -> None:
-        """Remember what was painted."""
-        for rect in rects:
-            top, bottom = max(0, rect.y), min(self._size.height, rect.y + rect.height)
-            if bottom > top:
-                self._dirty = (top, bottom) if self._dirty is None else _join(self._dirty, (top, bottom))
-
-    def damage_all(self) -> None:
-        """Everything may look different (masks moved, or the picture was not followed for a while)."""
-        self._dirty = (0, self._size.height)
-
-    def want_key(self, wanted: bool = True) -> None:
-        """Ask for a key frame, or take the wish back; requests close together share one."""
-        self._key_wanted = wanted
-
-    @property
-    def fresh(self) -> bool:
-        """Whether something was painted that is not encoded yet."""
-        return self._dirty is not None
-
-    def due_in(self, now: float) -> float | None:
-        """Return how soon there is something to encode, in seconds; None when there is not."""
-        if not self.open:
-            return None
-        if self._dirty is not None or not self._settling.resting:
-            return max(0.0, self._last + self._spacing - now)
-        return self._key_delay(now) if self._key_wanted else None
-
-    def _key_delay(self, now: float) -> float:
-        return max(0.0, self._last_key + _KEY_SPACING_S - now)
-
-    def begin(self, now: float, masks: tuple[Rect, ...]) -> Job:
-        """Take what is to be encoded now; the caller encodes it without the lock and then calls `done`."""
-        key = self._key_wanted and self._key_delay(now) == 0.0
-        rows, self._dirty = self._dirty, None
-        self._last = now
-        if key:
-            self._key_wanted = False
-            self._last_key = now
-        if rows is not None or key:
-            self._settling.changed()
-        return Job(rows, key, masks if self.variant.masked else ())
-
-    def encode(self, job: Job, picture: Picture) -> Encoded:
-        """Encode the newest picture (encoder thread, without the lock)."""
-        if self._encoder is None:
-            self._encoder = self._make()
-        if self.variant.masked:
-            picture = self._cover(job, picture)
-        return self._encoder.encode(picture, job.rows, key=job.key, still=job.repeats)
-
-    def _cover(self, job: Job, picture: Picture) -> Picture:
-        if self._covered is None:
-            self._covered = np.empty_like(picture)
-        if job.rows is not None:
-            np.copyto(self._covered, picture)
-            cover(self._covered, job.masks)
-        return self._covered
-
-    def done(self, job: Job, encoded: Encoded, took: float) -> None:
-        """A job was encoded in `took` seconds."""
-        self.frames += 1
-        self._times.append(took)
-        if job.repeats:
-            self._settling.repeated(len(encoded.data) if self.variant.kind is not Pictures.JPEG else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture to encode."""
+    """One picture to compose. `joins`: somebody begins with it."""
 
-    rows: Rows | None
-    key: bool
+    damage: tuple[Rect, ...]
+    joins: bool
     masks: tuple[Rect, ...]
+    decision: Decision
+
+
+def cover(picture: Picture, masks: Sequence[Rect]) -> None:
+    """Fill `masks` with grey, in place; what lies outside the picture is cut off."""
+    height, width = picture.shape[:2]
+    for mask in masks:
+        top, left = max(mask.y, 0), max(mask.x, 0)
+        picture[top : min(mask.y + mask.height, height), left : min(mask.x + mask.width, width)] = _MASK_GREY
+
+
+class Rendition:
+    """The encoder's side of one variant. Not thread-safe: the hub's lock guards everything but `compose`."""
+
+    def __init__(self, variant: Variant, size: Size, settings: StreamSettings) -> None:
+        self.variant = variant
+        self.open = True
+        """Whether a viewer that sets the pace can take another picture."""
+        self.mode, self.way = Mode.WATCH, Way()
+        self._size = size
+        self._whole = Rect(0, 0, size.width, size.height)
+        self._settings = settings
+        self._composer = Composer(variant.kind, size)
+        self._damage = [self._whole]
+        self._join_wanted = True
+        self._begun = False
+        self._last_join = float("-inf")
+        self._pace = Pace(settings.watch_fps)
+        self._covered: Picture | None = None
+        self._times: deque[float] = deque(maxlen=60)
+        self._scene = Scene.STILL
+        self.frames = 0
+
+    def __repr__(self) -> str:
+        return f"<Rendition {self.variant} frames={self.frames}>"
 
     @property
-    def repeats(self) -> bool:
-        """Whether it only makes the same picture sharper."""
-        return self.rows is None and not self.key
+    def encode_ms(self) -> float:
+        """Median milliseconds of the last pictures' composing; 0 before the first."""
+        return median(self._times) * 1000 if self._times else 0.0
 
+    @property
+    def decision(self) -> Decision:
+        """What the controller says about the next picture."""
+        return decide(self.mode, self._scene, self.way, self._settings)
 
-def _join(one: Rows, other: Rows) -> Rows:
-    return min(one[0], other[0]), max(one[1], other[1])
+    def damage(self, rects: Sequence[Rect]) -> None:
+        """Remember what was painted."""
+        self._damage += rects
+        if len(self._damage) > _MANY_RECTS:
+            self._damage = [self._whole]
+
+    def damage_all(self) -> None:
+        """Everything may look different (masks moved, or the picture was not followed for a while)."""
+        self._damage = [self._whole]
+
+    def want_join(self, wanted: bool = True) -> None:
+        """Ask for a beginning for a viewer, or take the wish back; requests close together share one."""
+        self._join_wanted = wanted
+
+    @property
+    def fresh(self) -> bool:
+        """Whether something was painted that is not told yet."""
+        return bool(self._damage)
+
+    def due_in(self, now: float) -> float | None:
+        """Return how soon there is something to tell, in seconds; None when there is not."""
+        if not self.open:
+            return None
+        times = [self._composer.rests_in(self.decision, now)]
+        if self._damage:
+            times.append(0.0)
+        if self._join_wanted:
+            times.append(max(0.0, self._last_join + _JOIN_SPACING_S - now))
+        known = [time for time in times if time is not None]
+        return max(min(known), self._pace.delay(now)) if known else None
+
+    def begin(self, now: float, masks: tuple[Rect, ...]) -> Job:
+        """Take what is to be told now; the caller composes it without the lock and then calls `done`."""
+        joins = self._join_wanted and now >= self._last_join + _JOIN_SPACING_S
+        if joins:
+            self._join_wanted = False
+            self._last_join = now
+        damage, self._damage = tuple(self._damage), []
+        decision = self.decision
+        self._pace.set_rate(min(decision.fps, _JPEG_FPS) if self._moves_in_jpeg else decision.fps)
+        self._pace.took(now)
+        return Job(damage, joins, masks if self.variant.masked else (), decision)
+
+    @property
+    def _moves_in_jpeg(self) -> bool:
+        return self.variant.kind is Pictures.JPEG and self._scene is Scene.FILM
+
+    def compose(self, job: Job, picture: Picture, now: float) -> list[tuple[bool, list[Op]]]:
+        """Tell the newest picture (encoder thread, without the lock): for each frame whether it is a beginning."""
+        if self.variant.masked:
+            picture = self._cover(job, picture)
+        told: list[tuple[bool, list[Op]]] = []
+        if self._begun:
+            told.append((False, self._composer.compose(picture, job.damage, job.decision, now)))
+        else:
+            self._composer.adopt(picture, now)
+        if job.joins:
+            self._begun = True
+            told.append((True, self._composer.join(job.decision)))
+        self._scene = self._composer.scene(now)
+        return [(key, ops) for key, ops in told if ops]
+
+    def _cover(self, job: Job, picture: Picture) -> Picture:
+        if self._covered is None:
+            self._covered = blank(self._size)
+        if job.damage or not self._begun:
+            np.copyto(self._covered, picture)
+            cover(self._covered, job.masks)
+        return self._covered
+
+    def done(self, took: float, frames: int) -> None:
+        """A job was composed in `took` seconds."""
+        self.frames += frames
+        if frames:
+            self._times.append(took)
+
+    def cut(self, ops: Sequence[Op], *, key: bool, number: int, taken_us: int, generation: int) -> Cut:
+        """Pack one frame."""
+        flags = (Flag.KEY if key else Flag(0)) | (Flag.MASKED if self.variant.masked else Flag(0))
+        frame = Frame(number, taken_us, tuple(ops), flags, self._size if key else None)
+        data = pack_frame(frame)
+        quiet = not key and len(data) <= _QUIET_BYTES and not any(isinstance(op, Video) for op in ops)
+        if quiet:
+            # the acknowledgement would cost more than it tells
+            data = pack_frame(Frame(number, taken_us, tuple(ops), flags | Flag.QUIET))
+        return Cut(self.variant, data, number, key, quiet, generation)

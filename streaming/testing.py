@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -45,7 +43,9 @@ from sandbox.words import (
     SystemClock,
 )
 from streaming import protocol
+from streaming.canvas import Canvas, Rgb
 from streaming.hub import StreamHub
+from streaming.ops import Flag, Frame, parse_frame
 from streaming.pacing import StreamSettings
 
 
@@ -213,72 +213,42 @@ async def until(true: Callable[[], Any], seconds: float = 5.0) -> Any:
     return value
 
 
-def to_rgb(frame: Any) -> NDArray[np.uint8]:
-    """BT.709 full range to RGB, as the canvas shows it."""
-    height, width = frame.height, frame.width
-    planes = []
-    for plane in frame.planes:
-        raw = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].astype(float)
-        step = height // plane.height
-        planes.append(raw.repeat(step, 0).repeat(step, 1)[:height, :width])
-    luma, blue, red = planes[0], planes[1] - 128, planes[2] - 128
-    rgb = np.stack([luma + 1.5748 * red, luma - 0.1873 * blue - 0.4681 * red, luma + 1.8556 * blue], -1)
-    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
-
-
-def psnr(shown: NDArray[np.uint8], true: Picture) -> float:
+def psnr(shown: Rgb, true: Picture) -> float:
     """Decibels between an RGB picture and a BGRX one."""
     error = float(((shown.astype(int) - true[:, :, 2::-1].astype(int)) ** 2).mean())
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-class Decoder:
-    """What a browser would show of a stream's packets."""
-
-    def __init__(self) -> None:
-        self._codec: Any = av.CodecContext.create("h264", "r")
-        self._codec.thread_count = 1
-        self._codec.options = {"flags": "low_delay"}
-
-    def decode(self, data: bytes) -> NDArray[np.uint8]:
-        """Return the one picture in a packet."""
-        frames = self._codec.decode(av.Packet(data))
-        if len(frames) != 1:
-            raise AssertionError("one packet must give one picture at once")
-        return to_rgb(frames[0])
-
-
 class WireViewer:
-    """A viewer without a browser: keeps what it is told, decodes and acknowledges pictures."""
+    """A viewer without a browser: keeps what it is told, paints and acknowledges frames."""
 
     def __init__(self, socket: ClientConnection, acknowledge: bool) -> None:
         self.socket = socket
         self.acknowledge = acknowledge
         self.said: list[dict[str, Any]] = []
-        self.pictures: list[protocol.Picture] = []
-        self.shown: NDArray[np.uint8] | None = None
-        self.all_shown: list[NDArray[np.uint8]] = []
+        self.frames: list[Frame] = []
+        self.bytes = 0
+        self.shown: Rgb | None = None
+        self.all_shown: list[Rgb] = []
         self.keep = False
-        self._decoder = Decoder()
+        self._canvas = Canvas()
 
     async def run(self) -> None:
         """Read until the socket closes."""
         with suppress(ConnectionClosed):
             async for message in self.socket:
                 if isinstance(message, str):
-                    said = protocol.heard(message)
-                    self.said.append(said)
-                    if said["t"] == "stream":
-                        self._decoder = Decoder()
+                    self.said.append(protocol.heard(message))
                     continue
-                picture = protocol.unpack(message)
-                self.pictures.append(picture)
-                if picture.kind is not protocol.Pictures.JPEG:
-                    self.shown = self._decoder.decode(picture.data)
-                    if self.keep:
-                        self.all_shown.append(self.shown)
-                if self.acknowledge:
-                    await self.say(t="ack", f=picture.frame)
+                frame = parse_frame(message)
+                self.frames.append(frame)
+                self.bytes += len(message)
+                self._canvas.paint(frame)
+                self.shown = self._canvas.pixels.copy()
+                if self.keep:
+                    self.all_shown.append(self.shown)
+                if self.acknowledge and Flag.QUIET not in frame.flags:
+                    await self.say(t="ack", f=frame.number)
 
     async def say(self, **message: Any) -> None:
         """Send a message."""

@@ -13,15 +13,17 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from sandbox.screen import PointerMove, Size
+from sandbox.screen import PointerMove
 from sandbox.words import CODES, BatonError, Kind, OperatorId, TooMany, ViewerId
 from streaming import protocol
-from streaming.pacing import Window
-from streaming.protocol import Flag, Input, Pictures, Up
+from streaming.pacing import Way, Window
+from streaming.protocol import Input, Pictures, Up, WayReport
 from streaming.rendition import Cut, Variant
 
 _MAX_INPUTS: Final = 2000
 _MAX_WAITING: Final = 2000
+_FIRST_WINDOW: Final = 3
+_LONGEST_MS: Final = 2000.0
 _log = structlog.get_logger(__name__)
 
 
@@ -54,11 +56,13 @@ class Viewer:
         self.pictures: tuple[Pictures, ...] = ()
         self.visible = True
         self.variant: Variant | None = None
+        self.slow = False
+        """Whether it has lagged behind the one that drives, and gets pictures of its own pace."""
         self.awaits_key = True
         self.window = Window(window)
         self._socket = socket
-        self._size = Size(0, 0)
-        self._told: tuple[Variant, str] | None = None
+        self._reported: Way | None = None
+        self._told: Variant | None = None
         self._out: deque[str | Cut] = deque()
         self._out_ready = asyncio.Event()
         self._inputs: deque[Input] = deque()
@@ -79,13 +83,13 @@ class Viewer:
         self._out.append(message)
         self._out_ready.set()
 
-    def show(self, cut: Cut, size: Size, now: float) -> None:
-        """Queue a picture."""
-        self._size = size
-        if self._told != (cut.variant, cut.encoded.codec):
-            self._told = (cut.variant, cut.encoded.codec)
-            self.say(protocol.say_stream(cut.variant.kind, cut.encoded.codec, cut.variant.masked))
-        self.window.sent(cut.frame, len(cut.encoded.data), now)
+    def show(self, cut: Cut, now: float) -> None:
+        """Queue a frame."""
+        if self._told != cut.variant:
+            self._told = cut.variant
+            self.say(protocol.say_stream(cut.variant.kind, cut.variant.masked))
+        if not cut.quiet:
+            self.window.sent(cut.frame, len(cut.data), now)
         self._out.append(cut)
         self._out_ready.set()
 
@@ -102,15 +106,27 @@ class Viewer:
             self._out_ready.clear()
             while self._out:
                 item = self._out.popleft()
-                message = item if isinstance(item, str) else self._pack(item)
+                message = item if isinstance(item, str) else item.data
                 self._frames += not isinstance(item, str)
                 self._bytes += len(message)
                 await self._socket.send(message)
 
-    def _pack(self, cut: Cut) -> bytes:
-        flags = (Flag.KEY if cut.encoded.key else Flag(0)) | (Flag.MASKED if cut.variant.masked else Flag(0))
-        head = protocol.Picture(cut.variant.kind, flags, cut.frame, cut.taken_us, self._size, cut.encoded.data)
-        return protocol.pack(head)
+    # -- the way ------------------------------------------------------------------------------------------------
+
+    @property
+    def way(self) -> Way:
+        """What the way to this viewer is like, as the server says or as its acknowledgements show."""
+        return self._reported or self.window.way
+
+    def began(self, opened_ms: float | None) -> None:
+        """The viewer begins; its socket took so long to open (two round trips: TCP's and HTTP's)."""
+        if opened_ms is not None and not self.window.rtt:
+            self.window = Window(_FIRST_WINDOW, min(opened_ms, _LONGEST_MS) / 2000)
+
+    def report(self, way: WayReport) -> None:
+        """Keep what the server says about the way; a socket's is seen better from here."""
+        datagrams = Way(way.kind, way.rate, way.rtt_ms / 1000, way.loss, way.queue_ms / 1000)
+        self._reported = datagrams if way.kind == "datagrams" else None
 
     # -- up -----------------------------------------------------------------------------------------------------
 

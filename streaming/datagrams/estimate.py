@@ -1,0 +1,192 @@
+"""What the way carries, from when each datagram left and when it came.
+
+Rate: datagrams that left without a pause are a train. The bytes of a train over the time it took to come is what the
+bottleneck carries if the train was stretched on its way (a *full* sample), and a lower bound of that if it was not.
+Lower bounds only raise the estimate; full samples also lower it, sooner when a queue stands. Loss does not count, so
+random loss cannot fool it, and a pause (nothing to send) changes nothing.
+
+Queue: how much longer than the shortest journey of the last half minute the newest ones took. Only differences count,
+so the two clocks need not agree; a drift of 0.01 % is 3 ms in that time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+HIGHEST: Final = 100e6
+LOWEST: Final = 64e3
+_FIRST_TRAIN_AT_MOST: Final = 20e6
+_ENOUGH_PACKETS: Final = 6
+_SPAN: Final = 0.025
+_WINDOW: Final = 0.6
+_BASE_WINDOW: Final = 15.0
+_STANDING: Final = 0.025
+_NEW_PATH_AFTER: Final = 3.0
+_PRIOR_LOSS: Final = 0.01
+_PRIOR_WEIGHT: Final = 50
+_LOSS_WEIGHT: Final = 400
+_CONGESTED: Final = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One datagram: when it left (our clock), when it came (the browser's clock), bytes on the wire, its train."""
+
+    sent: float
+    came: float
+    size: int
+    train: int
+
+
+@dataclass(slots=True)
+class _Train:
+    name: int
+    first: Arrival
+    last_sent: float
+    last_came: float
+    packets: int = 1
+    size: int = 0
+
+
+class Estimate:
+    """Rate (bits/s with everything below), round trip, loss and queue of one way."""
+
+    def __init__(self, now: float, rate: float = 2e6) -> None:
+        self.rate = rate
+        self.queue = 0.0
+        """Seconds that a datagram sent now would wait."""
+        self.rtt = 0.1
+        self.spread = 0.05
+        """How much round trips vary."""
+        self.loss = _PRIOR_LOSS
+        self.searching = True
+        """The rate is still a lower bound: bursts may begin at twice of it."""
+        self.measured = False
+        self._resolved = 0
+        self._rtts = 0
+        self._train: _Train | None = None
+        self._samples: deque[tuple[float, float, bool]] = deque(maxlen=64)
+        self._bases = [(now, float("inf")), (now, float("inf"))]
+        self._standing_since: float | None = None
+        self._lowered_at = now
+        self._recent: deque[tuple[float, float]] = deque(maxlen=128)
+
+    @property
+    def damping(self) -> float:
+        """How much slower than the rate to send while a queue stands."""
+        if self.queue < 0.015:  # noqa: PLR2004 - below: what jitter looks like
+            return 1.0
+        return 0.98 if self.queue < _STANDING else 0.85 if self.queue < 4 * _STANDING else 0.6
+
+    def round_trip(self, seconds: float) -> None:
+        """A round trip was measured."""
+        seconds = min(max(seconds, 0.0005), 5.0)
+        if not self._rtts:
+            self.rtt, self.spread = seconds, seconds / 4
+        self._rtts += 1
+        self.spread += (abs(seconds - self.rtt) - self.spread) / 8
+        self.rtt += (seconds - self.rtt) / 8
+
+    def resolved(self, packets: int, lost: int) -> None:
+        """So many datagrams came or were lost; losses of a full queue say nothing of the loss between bursts."""
+        if not packets or (lost and self.queue > _CONGESTED):
+            return
+        self._resolved += packets
+        weight = packets / min(self._resolved + _PRIOR_WEIGHT, _LOSS_WEIGHT)
+        self.loss = max(0.0, self.loss + (lost / packets - self.loss) * min(weight, 1.0))
+
+    def was_only_late(self) -> None:
+        """A datagram that was called lost was only late."""
+        self.loss = max(0.0, self.loss - 1 / min(self._resolved + _PRIOR_WEIGHT, _LOSS_WEIGHT))
+
+    def arrived(self, now: float, arrivals: Iterable[Arrival]) -> None:
+        """Datagrams came, given in the order they left."""
+        shortest = float("inf")
+        for arrival in arrivals:
+            shortest = min(shortest, arrival.came - arrival.sent)
+            self._ride(now, arrival)
+        if shortest == float("inf"):
+            return
+        self._look_at_queue(now, shortest)
+        if self._train is not None and self._train.packets >= _ENOUGH_PACKETS:
+            self._close(now, self._train)
+
+    def _ride(self, now: float, arrival: Arrival) -> None:
+        train = self._train
+        if train is None or train.name != arrival.train:
+            if train is not None and train.packets >= _ENOUGH_PACKETS - 1:
+                self._close(now, train)
+            self._train = _Train(arrival.train, arrival, arrival.sent, arrival.came)
+            return
+        train.packets += 1
+        train.size += arrival.size
+        train.last_sent = arrival.sent
+        train.last_came = max(train.last_came, arrival.came)
+        if train.packets >= _ENOUGH_PACKETS and train.last_came - train.first.came >= _SPAN:
+            self._close(now, train)
+            self._train = _Train(arrival.train, arrival, arrival.sent, train.last_came)
+
+    def _close(self, now: float, train: _Train) -> None:
+        sending, coming = train.last_sent - train.first.sent, train.last_came - train.first.came
+        rate = train.size * 8 / max(sending, coming, 0.002)
+        last = Arrival(train.last_sent, train.last_came, 0, train.name)
+        self._train = _Train(train.name, last, train.last_sent, train.last_came)
+        self._sample(now, min(max(rate, LOWEST), HIGHEST), coming > sending * 1.08 + 0.0015)
+
+    def _sample(self, now: float, rate: float, full: bool) -> None:
+        samples = self._samples
+        samples.append((now, rate, full))
+        while len(samples) > 3 and now - samples[0][0] > _WINDOW:  # noqa: PLR2004 - few, but enough to compare
+            samples.popleft()
+        if not self.measured:
+            self.measured = True
+            self.rate = min(rate, _FIRST_TRAIN_AT_MOST) if full or rate > self.rate else self.rate
+            return
+        if full:
+            self.searching = False
+        elif rate > 1.1 * self.rate:
+            self.searching = True
+        best = max(sample[1] for sample in samples)
+        if rate > self.rate:
+            self.rate = min(rate, self.rate * 1.5)
+        elif best < self.rate and sum(sample[2] for sample in samples) >= 3:  # noqa: PLR2004 - one may be jitter
+            self.rate = best
+        self._lower_for_queue(now)
+
+    def _lower_for_queue(self, now: float) -> None:
+        if self.queue < _STANDING or self._standing_since is None or now - self._lowered_at < 0.1:  # noqa: PLR2004
+            return
+        last = [sample for sample in self._samples if sample[2]][-2:]
+        if len(last) == 2 and max(sample[1] for sample in last) < 0.8 * self.rate:  # noqa: PLR2004 - the last two
+            self.rate = max(sample[1] for sample in last)
+            self._lowered_at = now
+            self._samples.clear()
+            self._samples.extend(last)
+        elif now - self._standing_since > 0.15:  # noqa: PLR2004 - longer than a burst's own queue
+            full = [sample[1] for sample in self._samples if sample[2]]
+            if full:
+                self.rate = min(self.rate, median(full))
+                self._lowered_at = now
+
+    def _look_at_queue(self, now: float, shortest: float) -> None:
+        (_, older), (begun, newer) = self._bases
+        if now - begun > _BASE_WINDOW:
+            self._bases = [(begun, newer), (now, shortest)]
+            older, newer = newer, shortest
+        newer = min(newer, shortest)
+        self._bases[1] = (self._bases[1][0], newer)
+        self.queue += (shortest - min(older, newer) - self.queue) / 2
+        self._recent.append((now, shortest))
+        if self.queue < _STANDING:
+            self._standing_since = None
+        elif self._standing_since is None:
+            self._standing_since = now
+        elif now - self._standing_since > _NEW_PATH_AFTER:
+            # it was being drained all the while: what is left is a longer path, not a queue
+            base = min(delay for at, delay in self._recent if now - at < _NEW_PATH_AFTER / 3)
+            self._bases = [(now, base), (now, base)]
+            self._standing_since, self.queue = None, 0.0
