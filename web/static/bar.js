@@ -2,7 +2,9 @@
 /** The bar over the picture, the one primary action, and what lies over the picture when there is none. */
 
 import { byId, fill, h, icon } from './dom.js';
-import { timeOfDay } from './clock.js';
+import { countdown, now, timeOfDay } from './clock.js';
+import { ME } from './frame.js';
+import { lossOf } from './view.js';
 import { short } from './words.js';
 
 /**
@@ -73,7 +75,11 @@ export function drawVeil({ view, control, known, ended }, acts) {
   const again = () => h('button.button.quiet', { type: 'button', on: { click: acts.retry } }, 'Try now');
   /** @type {Record<string, () => (Node | null)[]>} */
   const content = {
-    lost: () => [icon('offline', 'huge'), h('h2', {}, known.online ? 'Connection lost, trying again' : 'You are offline'), h('p', {}, control?.holder?.side === 'agent' ? 'The agent goes on working. This is the last picture.' : 'The agent stays stopped. This is the last picture.'), again()],
+    lost: () => {
+      const { icon: name, what, words, keeps, until, holds } = lossOf(known, control, ME, now());
+      return [icon(name, 'huge'), h('h2', {}, `${what}, trying again`), h('p', {}, words),
+        keeps ? h('p', {}, 'You keep control for ', countdown(until), '. Nothing you type now arrives.') : h('p', {}, `${holds} This is the last picture.`), again()];
+    },
     down: () => [icon('server', 'huge'), h('h2', {}, 'The server does not answer'), h('p', {}, 'The agent stays stopped, and nothing is lost. This page comes back by itself.'), again()],
     ended: () => [icon('done', 'huge'), h('h2', {}, 'This sandbox has ended'), h('p', {}, ended?.result?.note ? sentence(ended.result.note) : 'Its browser is closed. What was found is with the agent.')],
   };

@@ -108,6 +108,6 @@ export function insecureNotice() {
   if (isSecureContext) return null;
   return h('div.notice.warn', {}, icon('warning'), h('div', {},
     h('strong', {}, 'This address is not secure, so your browser turns some things off.'),
-    h('p', {}, 'The picture comes as single images instead of video; the clipboard and notifications do not work. What you type can be read on the way.'),
+    h('p', {}, 'What moves comes as single images instead of video; the clipboard and notifications do not work. What you type can be read on the way.'),
     h('p', {}, 'To turn them on, start Baton with ', h('code', {}, '--tls-cert'), ' and ', h('code', {}, '--tls-key'), ', or come through an SSH tunnel: ', h('code', {}, `ssh -L ${location.port || '80'}:127.0.0.1:${location.port || '80'} ${location.hostname}`))));
 }

@@ -16,7 +16,7 @@ import { Quality } from './quality.js';
 import { Store } from './store.js';
 import { LiveScreen } from './stream/live.js';
 import { showTabs } from './tabs.js';
-import { controlOf, markOf, viewOf } from './view.js';
+import { backOf, controlOf, markOf, viewOf } from './view.js';
 import { SECRET_KINDS } from './words.js';
 
 const ID = document.body.dataset.sandbox ?? '';
@@ -35,13 +35,23 @@ const prompts = new Prompts(byId('remote'), screen);
 const quality = new Quality(/** @type {HTMLDetailsElement} */ (byId('quality')));
 const refit = keepFitted({ room: byId('room'), frame: byId('frame'), canvas });
 
+/** Why the picture was away, until what holds of control is known. @type {string | null} */
+let back = null;
+let had = false;
+
 /** @type {(name: string, act: (detail: any) => void) => void} */
 const on = (name, act) => screen.addEventListener(name, event => act(/** @type {CustomEvent} */ (event).detail));
 on('state', stream => {
   store.update({ stream, ...(stream.state === 'live' || stream.state === 'lost' ? { seen: true } : {}) });
   if (stream.state !== 'live') quality.lost();
+  if (stream.state === 'lost') had ||= current().control?.holder?.operator === ME;
+  else if (stream.state === 'live') back = stream.why;
 });
-on('control', told => store.update({ told }));
+on('control', told => {
+  store.update({ told });
+  if (back) toast(backOf(back, had, told.mine), { name: 'info', ms: 6000 });
+  [back, had] = [null, false];
+});
 on('tabs', ({ tabs }) => store.update({ tabs }));
 on('prompts', ({ prompts: list }) => store.update({ prompts: list }));
 on('stats', stats => { quality.show(stats); store.update({ stats }); byId('unzoom').hidden = screen.zoom <= 1; });

@@ -4,8 +4,9 @@
 import { counting, countdown, inWords, now, ring, timeOfDay } from './clock.js';
 import { byId, fill, h, icon } from './dom.js';
 import { conditionList } from './dialogs.js';
-import { insecureNotice } from './frame.js';
+import { insecureNotice, ME } from './frame.js';
 import { secretEntry } from './secret.js';
+import { lossOf } from './view.js';
 import { blocker, outcome, SECRET_KINDS, short, unchecked } from './words.js';
 
 /** @typedef {{giveUp: (verb: 'failed' | 'declined') => void, release: () => void, keep: () => void, screen: import('./stream/live.js').LiveScreen}} Acts */
@@ -38,7 +39,6 @@ const STATUS = {
   closing: ['Stopping the agent', 'What it had begun is finished first. This takes a moment.'],
   returning: ['Going back to the agent', 'What changed is written down for it.'],
   parked: ['Nobody has control', 'Whoever had it stopped answering. The agent stays stopped until someone takes over.'],
-  lost: ['Connection lost', 'Trying again. The agent stays stopped while you have control.'],
   down: ['The server does not answer', 'Nothing is lost: the agent stays stopped, and this page comes back by itself.'],
 };
 
@@ -48,6 +48,10 @@ function status(view, control, known, next) {
   if (view === 'other') {
     const { name } = control.holder;
     return [h('h2', {}, `${name || 'Someone else'} has control since ${timeOfDay(control.since ?? now())}`), h('p.muted', {}, 'You are watching. If they leave, it comes back to the queue.')];
+  }
+  if (view === 'lost') {
+    const { what, keeps, until, holds } = lossOf(known, control, ME, now());
+    return [h('h2', {}, what), keeps ? h('p.muted', {}, 'Trying again. You keep control for ', countdown(until), '.') : h('p.muted', {}, `Trying again. ${holds}`)];
   }
   if (view === 'driving' && control.handoff?.asked_by === 'operator') return [h('h2', {}, 'You have control'), h('p.muted', {}, 'The agent is stopped and sees nothing of what you do. Press Done to give control back.')];
   const [title, words] = STATUS[view] ?? [];

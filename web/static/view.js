@@ -6,7 +6,7 @@ import { holding } from './words.js';
 /**
  * @typedef {object} Known everything the live view knows
  * @property {import('./store.js').World} world
- * @property {{state: string, reason: string, code: number | null, retryMs: number}} stream
+ * @property {{state: string, reason: string, code: number | null, retryMs: number, why?: string | null}} stream
  * @property {{holder: any, epoch: number, mine: boolean} | null} told what the picture's socket said of control
  * @property {boolean} seen whether there has been a picture, or it was lost before it came
  * @property {boolean} online
@@ -81,4 +81,49 @@ export function markOf(view, control, me) {
     case 'parked': return { who: 'nobody', icon: 'nobody', word: 'Parked, nobody has control' };
     default: return { who, icon: who, word };
   }
+}
+
+/** @type {Record<string, [icon: string, what: string, words: string]>} */
+const LOSSES = {
+  slept: ['offline', 'This computer slept', 'Its connection did not outlast that.'],
+  network: ['offline', 'The network changed', 'The old connection ended with it.'],
+  offline: ['offline', 'You are offline', 'This page goes on as soon as the network is back.'],
+  restart: ['server', 'The server is starting anew', 'This takes a moment.'],
+  dropped: ['offline', 'Connection lost', 'The network between here and the server broke off.'],
+};
+
+/**
+ * What happened to the connection, and what holds of control meanwhile: `keeps` until `until`, or the words of `holds`.
+ * @param {Known} known
+ * @param {any} control
+ * @param {string} me
+ * @param {number} now
+ * @returns {{icon: string, what: string, words: string, keeps: boolean, until: number, holds: string}}
+ */
+export function lossOf({ stream, online, leaseUntil }, control, me, now) {
+  const [icon, what, words] = LOSSES[online ? stream.why ?? 'dropped' : 'offline'] ?? LOSSES.dropped;
+  const { who, word } = holding(control?.holder, me);
+  const until = leaseUntil ?? 0;
+  const keeps = who === 'you' && until > now;
+  const holds = {
+    agent: 'The agent goes on working.',
+    other: `${word}.`,
+    nobody: 'The agent stays stopped.',
+    you: leaseUntil === null ? 'You had control. The agent stays stopped.' : 'Your time in control has run out. The agent stays stopped, and you can take control again.',
+  }[who];
+  return { icon, what, words, keeps, until, holds };
+}
+
+/** @type {Record<string, string>} */
+const BACK = { slept: 'This computer slept.', network: 'The network changed.', offline: 'You were offline.', restart: 'The server started anew.', dropped: 'The connection broke off.' };
+
+/**
+ * Said once when the picture is back.
+ * @param {string} why
+ * @param {boolean} had whether the operator was in control when it was lost
+ * @param {boolean} mine whether the operator is now
+ */
+export function backOf(why, had, mine) {
+  const control = mine ? 'You still have control.' : had ? 'You no longer have control.' : '';
+  return `Connected again. ${BACK[why] ?? BACK.dropped} ${control}`.trim();
 }

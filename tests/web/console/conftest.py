@@ -22,9 +22,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from agent_bridge.access.words import Caller, Operator
 from agent_bridge.words import Role
-from sandbox.screen import Size
+from sandbox.screen import Rect, Size
 from sandbox.words import OperatorId
-from streaming.protocol import Flag, Picture, Pictures, pack
+from streaming.ops import Coding, Flag, Frame, Video, pack_frame
 from web import pages
 from web.guard import SecurityHeaders
 from web.signin import signed_in
@@ -32,6 +32,9 @@ from web.signin import signed_in
 ME = Operator(OperatorId("op_me"), "Ada")
 AXE = Path(__file__).resolve().parents[3] / "node_modules/axe-core/axe.min.js"
 WIDTH, HEIGHT = 1280, 720
+DECISION = {
+    "mode": "drive", "scene": "text", "network": "near", "fps": 60, "quality": 90, "rate_kbps": 12_000, "way": "socket",
+}  # fmt: skip
 
 Json = dict[str, Any]
 
@@ -257,13 +260,14 @@ async def _first_picture(socket: WebSocket, canned: Canned, sandbox: str) -> Non
     mine = view["holder"]["operator"] == ME.id
     for message in (
         {"t": "hello", "sandbox": sandbox, "viewer": "vw_1", "width": WIDTH, "height": HEIGHT},
-        {"t": "stream", "kind": "jpeg", "codec": "", "masked": False},
+        {"t": "stream", "kind": "jpeg", "masked": False},
         {"t": "control", "holder": view["holder"], "epoch": view["epoch"], "mine": mine},
         {"t": "tabs", "tabs": canned.tabs},
         {"t": "prompts", "prompts": canned.prompts},
     ):
         await socket.send_text(json.dumps(message))
-    await socket.send_bytes(pack(Picture(Pictures.JPEG, Flag.KEY, 1, 0, Size(WIDTH, HEIGHT), picture())))
+    shown = Video(0, Coding.JPEG, True, Rect(0, 0, WIDTH, HEIGHT), picture())
+    await socket.send_bytes(pack_frame(Frame(1, 0, (shown,), Flag.KEY, Size(WIDTH, HEIGHT))))
 
 
 async def _serve(
@@ -275,7 +279,8 @@ async def _serve(
                 message = json.loads(await socket.receive_text())
                 heard.append(message)
                 if message.get("t") == "ping":
-                    queue.put_nowait({"t": "pong", "c": message["c"], "fps": 0, "encode_ms": 1, "viewers": 1})
+                    queue.put_nowait({"t": "pong", "c": message["c"], "fps": 0, "encode_ms": 1, "viewers": 1,
+                                      "decision": DECISION})  # fmt: skip
         except (WebSocketDisconnect, RuntimeError):
             queue.put_nowait({"close": None})
 

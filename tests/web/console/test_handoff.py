@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -261,15 +262,96 @@ def test_tabs_show_when_there_are_two(console: Console, page: Page) -> None:
     assert (said["action"], said["tab"]) == ("activate", "t2")
 
 
-def test_the_connection_is_explained_on_request(console: Console, page: Page) -> None:
-    """The latency's number opens what it means."""
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (844, 390)])
+def test_the_connection_is_explained_on_request(
+    console: Console, page: Page, size: tuple[int, int], theme: str
+) -> None:
+    """The latency's number opens by keyboard and says what it means in words, all of it within the window."""
     console.canned.open()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     page.goto(f"{console.url}/sandboxes/sb_1")
-    page.locator("#quality summary").click()
+    expect(page.locator("#quality .number")).to_contain_text(re.compile(r"\d ms"))
+    page.locator("#quality summary").focus()
+    page.keyboard.press("Enter")
 
-    expect(page.get_by_text("Round trip")).to_be_visible()
-    expect(page.get_by_text("Single images, over a WebSocket.")).to_be_visible()
+    sheet = page.locator("#quality .sheet")
+    expect(sheet).to_contain_text("The connection is quick.")
+    for label, value in [
+        ("What moves", "Single images"), ("Way", "WebSocket"), ("The page", "Text and forms change"),
+        ("Sent", "You drive: everything at once"), ("The server is", "Near"), ("Room for", "12 Mbit/s"),
+    ]:  # fmt: skip
+        expect(sheet.locator(f"dt:text-is('{label}') + dd")).to_have_text(value)
+    for label in ["Round trip", "Seen after you act", "Pictures a second", "kbit/s"]:
+        expect(sheet.get_by_text(label, exact=True)).to_be_visible()
+    box = sheet.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["y"] >= 0
+    assert box["x"] + box["width"] <= size[0]
+    assert box["y"] + box["height"] <= size[1]
     assert axe(page) == []
+
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(page.locator("#quality summary")).to_be_focused()
+
+
+def test_a_lost_connection_says_why_and_what_holds(console: Console, page: Page) -> None:
+    """While it is away the console says what happened and for how long control is kept; back, whether it still is."""
+    console.canned.wait()
+    page.goto(f"{console.url}/sandboxes/sb_1")
+    page.get_by_role("button", name="Take control").click()
+    expect(page.get_by_role("button", name="Done")).to_be_visible()
+
+    console.canned.live_code = 1012
+    console.canned.show({"close": 1012})
+    veil = page.locator("#veil")
+    expect(veil.get_by_role("heading")).to_have_text("The server is starting anew, trying again")
+    expect(veil).to_contain_text("You keep control for 0:")
+    assert axe(page) == []
+    console.canned.live_code = None
+    page.get_by_role("button", name="Try now").click()
+
+    expect(page.get_by_role("button", name="Done")).to_be_visible()
+    expect(page.locator("#toasts")).to_contain_text("Connected again. The server started anew. You still have control.")
+
+
+def test_control_that_was_lost_meanwhile_is_said(console: Console, page: Page) -> None:
+    """Who comes back without control is told so."""
+    handoff = console.canned.wait()
+    page.goto(f"{console.url}/sandboxes/sb_1")
+    page.get_by_role("button", name="Take control").click()
+    expect(page.get_by_role("button", name="Done")).to_be_visible()
+    console.canned.live_code = 1001
+    console.canned.show({"close": 1001})
+    expect(page.locator("#veil")).to_be_visible()
+    console.canned.hold("sb_1", nobody(), "parked", {**handoff, "state": "parked"})
+    expect(page.locator("#veil")).to_contain_text("The agent stays stopped.")
+    console.canned.live_code = None
+    page.get_by_role("button", name="Try now").click()
+
+    expect(page.locator("#toasts")).to_contain_text("You no longer have control.")
+
+
+def test_a_device_that_is_offline_says_so(console: Console, page: Page) -> None:
+    """Without a network the console says that the device is offline, and goes on by itself when it is back."""
+    console.canned.wait()
+    page.goto(f"{console.url}/sandboxes/sb_1")
+    expect(page.get_by_role("button", name="Take control")).to_be_visible()
+    # Playwright's own way of going offline leaves open sockets as they are
+    page.evaluate("Object.defineProperty(navigator, 'onLine', { configurable: true, get: () => false })")
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    console.canned.live_code = 1001
+    console.canned.show({"close": 1001})
+    expect(page.locator("#veil").get_by_role("heading")).to_have_text("You are offline, trying again")
+    console.canned.live_code = None
+    page.evaluate("delete navigator.onLine")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+
+    expect(page.get_by_role("button", name="Take control")).to_be_visible()
+    expect(page.locator("#toasts")).to_contain_text("Connected again.")
 
 
 def test_on_a_phone_everything_is_in_the_thumbs_reach(console: Console, chromium: Browser) -> None:
