@@ -22,6 +22,7 @@
  * | `paste(text)`, `copy()` | paste in the page; ask for its selection, which comes as `clipboard` |
  * | `tab(action, id?)` | activate, close, back, forward, reload |
  * | `answer(promptId, {accept, text?, username?, password?, files?: File[]})` | answer a prompt; a promise that rejects when files are too large |
+ * | `sound(on)` | hear the page, or no more; call it in a gesture, or the browser keeps silent |
  * | `requestKeyFrame()`, `setVisible(bool)`, `resetZoom()` | |
  *
  * | property | |
@@ -39,6 +40,7 @@
  * | `cursor` | `{png, x, y}` (already shown on the canvas) |
  * | `tabs`, `prompts` | `{tabs: […]}`, `{prompts: […]}` |
  * | `clipboard` | `{text}` |
+ * | `sound` | `{state: "on" \| "off" \| "none", why}`: what became of `sound(on)`; "none" says why as a sentence |
  * | `refused` | `{n, kind, why}`: an input had no effect |
  * | `keyboard-released` | none; the operator pressed Esc twice |
  * | `stats` | see below, about once a second while live |
@@ -53,6 +55,7 @@
  * | `viewers`, `kind`, `masked` | |
  */
 
+import { SOUND, SoundPlayer, noSound } from './audio.js';
 import { Connection } from './connection.js';
 import { CursorShape } from './cursor.js';
 import { Input } from './input.js';
@@ -75,6 +78,8 @@ export class LiveScreen extends EventTarget {
   #input;
   #cursor;
   #latency = new Latency();
+  #player = new SoundPlayer();
+  #listening = false;
   #wanted = false;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #meter;
@@ -166,6 +171,7 @@ export class LiveScreen extends EventTarget {
     this.#connection?.close();
     this.#input.close();
     this.#painter.close();
+    this.#player.stop();
   }
 
   /** @param {number | null} epoch */
@@ -237,6 +243,31 @@ export class LiveScreen extends EventTarget {
     });
   }
 
+  /** @param {boolean} on */
+  sound(on) {
+    const why = on ? noSound() : '';
+    this.#listening = on && !why;
+    if (why) {
+      this.#unheard(why);
+      return;
+    }
+    if (on) {
+      this.#player.start().catch(error => {
+        this.#send({ t: 'sound', on: false });
+        this.#unheard(`This browser does not play the page’s sound: ${error.message}`);
+      });
+    } else {
+      this.#player.stop();
+      this.#emit('sound', { state: 'off', why });
+    }
+    this.#send({ t: 'sound', on });
+  }
+
+  /** The player for a meter or a test. */
+  get player() {
+    return this.#player;
+  }
+
   requestKeyFrame() {
     this.#send({ t: 'keyframe' });
   }
@@ -295,6 +326,7 @@ export class LiveScreen extends EventTarget {
       case 'hello':
         this.#resize(detail.width, detail.height);
         this.#input.drive(this.#epoch);
+        if (this.#listening) this.#send({ t: 'sound', on: true });
         this.#connection?.welcome();
         this.#connection?.ping();
         break;
@@ -306,6 +338,10 @@ export class LiveScreen extends EventTarget {
       case 'cursor':
         this.#cursor.set(detail.png, detail.x, detail.y);
         this.#emit('cursor', detail);
+        break;
+      case 'sound':
+        if (detail.state === 'none') this.#unheard(detail.why);
+        else if (detail.state === 'on' && this.#listening) this.#emit('sound', detail);
         break;
       case 'pong':
         this.#pong(detail);
@@ -334,7 +370,15 @@ export class LiveScreen extends EventTarget {
   /** @param {ArrayBuffer} data */
   #frame(data) {
     this.#since.bytes += data.byteLength;
-    this.#painter.push(data);
+    if (new Uint8Array(data, 0, 1)[0] === SOUND) this.#player.push(data);
+    else this.#painter.push(data);
+  }
+
+  /** @param {string} why */
+  #unheard(why) {
+    this.#listening = false;
+    this.#player.stop();
+    this.#emit('sound', { state: 'none', why });
   }
 
   #newPainter() {
