@@ -13,6 +13,8 @@ the next number. When the way fails (`end.failed`) or is silent (`end.silent_for
 lists goes over the socket, where `after` is what the other side says it has had.
 """
 
-from streaming.datagrams.end import Heard, Loose, Message, ServerEnd, Shown, Up, Way
+from streaming.datagrams.end import Heard, ServerEnd, Shown
+from streaming.datagrams.sender import Message, Way
+from streaming.datagrams.upward import Loose, Up
 
 __all__ = ["Heard", "Loose", "Message", "ServerEnd", "Shown", "Up", "Way"]

@@ -81,9 +81,9 @@ class ServerEnd:
         """Seconds since the last valid datagram of the browser (which speaks each 500 ms at least)."""
         return now - self._heard_at
 
-    def way(self) -> Way:
+    def way(self, now: float) -> Way:
         """What the way is like."""
-        return self._down.way()
+        return self._down.way(now)
 
     def undelivered(self, after: int | None = None) -> list[tuple[int, Message]]:
         """Numbers and messages not known delivered, or, when the browser says what it has had, those after it."""

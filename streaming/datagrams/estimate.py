@@ -58,7 +58,7 @@ class Estimate:
     def __init__(self, now: float, rate: float = 2e6) -> None:
         self.rate = rate
         self.queue = 0.0
-        """Seconds that a datagram sent now would wait."""
+        """Seconds that a datagram waited when last heard of."""
         self.rtt = 0.1
         self.spread = 0.05
         """How much round trips vary."""
@@ -72,8 +72,12 @@ class Estimate:
         self._samples: deque[tuple[float, float, bool]] = deque(maxlen=64)
         self._bases = [(now, float("inf")), (now, float("inf"))]
         self._standing_since: float | None = None
-        self._lowered_at = now
+        self._lowered_at = self._heard_at = now
         self._recent: deque[tuple[float, float]] = deque(maxlen=128)
+
+    def queue_at(self, now: float) -> float:
+        """Seconds that a datagram sent now would wait: the queue when last heard of, less the time since."""
+        return max(0.0, self.queue - max(0.0, now - self._heard_at))
 
     @property
     def damping(self) -> float:
@@ -111,6 +115,7 @@ class Estimate:
             self._ride(now, arrival)
         if shortest == float("inf"):
             return
+        self._heard_at = now
         self._look_at_queue(now, shortest)
         if self._train is not None and self._train.packets >= _ENOUGH_PACKETS:
             self._close(now, self._train)

@@ -9,7 +9,7 @@ square part of the matrix can be inverted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from math import comb
 from typing import Final
 
@@ -42,12 +42,12 @@ def divide(a: int, b: int) -> int:
     return _POWERS[_LOGS[a] + 255 - _LOGS[b]] if a else 0
 
 
-@lru_cache(maxsize=None)
+@cache
 def _times(factor: int) -> bytes:
     return bytes(multiply(factor, value) for value in range(256))
 
 
-@lru_cache(maxsize=None)
+@cache
 def coefficient(row: int, column: int) -> int:
     """What data packet `column` (0..63) is multiplied by in repair packet `row` (0..31)."""
     return divide(128 ^ column, (128 + row) ^ column)
@@ -114,7 +114,7 @@ def repairs_for(count: int, loss: float) -> int:
     return _repairs_for(count, min(round(loss * 250), 75)) if loss >= _NOTHING else 0
 
 
-@lru_cache(maxsize=None)
+@cache
 def _repairs_for(count: int, loss_250: int) -> int:
     loss = max(loss_250 / 250, _NOTHING)
     most = min(MAX_REPAIR, count)

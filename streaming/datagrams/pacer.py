@@ -1,4 +1,4 @@
-"""When the next datagram may leave: bursts of 5 ms, a little faster than the way carries them, never far ahead of it."""
+"""When the next datagram may leave: bursts of 5 ms, a little faster than the way, never far ahead of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 BURST: Final = 0.005
 _AHEAD: Final = 0.015
+_BEGINNING: Final = 1.25
+_STEADY: Final = 1.05
 _PROBE_EVERY: Final = 0.8
 _PROBE: Final = 0.03
 
@@ -37,9 +39,7 @@ class Pacer:
         probing = self._probe_at <= now < self._probe_at + _PROBE
         if now >= self._probe_at + _PROBE:
             self._probe_at = now + _PROBE_EVERY
-        if ahead < _AHEAD or eager > 1.5:  # noqa: PLR2004 - searching
-            gain = eager
-        else:
-            gain = 1.25 if probing else 1.05
+        searching = eager > _BEGINNING
+        gain = eager if searching or ahead < _AHEAD else _BEGINNING if probing else _STEADY
         self._carried = max(self._carried, now) + bits / rate
         self._next = max(self._next, now - BURST) + bits / (rate * (gain if damping >= 1 else damping))

@@ -86,13 +86,13 @@ class Sender:
         """What came after message `after` and is not known delivered, in order."""
         return [(number, outgoing.message) for number, outgoing in self._messages.items() if number > after]
 
-    def way(self) -> Way:
+    def way(self, now: float) -> Way:
         """What the way is like; the rate is what is left for messages beside headers and repair."""
         estimate = self.estimate
         body = (self._mtu - wire.PART_HEADER) / (self._mtu + OVERHEAD)
         spent = (1 + (fec.repairs_for(8, estimate.loss) if self._repair else 0) / 8) * (1 + estimate.loss)
         rate = estimate.rate * estimate.damping * body / spent
-        return Way(rate, estimate.rtt * 1000, estimate.loss, estimate.queue * 1000)
+        return Way(rate, estimate.rtt * 1000, estimate.loss, estimate.queue_at(now) * 1000)
 
     def due(self, now: float) -> list[bytes]:
         """The datagrams that may leave now."""
@@ -144,7 +144,7 @@ class Sender:
                 sent.block.came(sent.symbol)
         estimate.arrived(
             now,
-            [Arrival(one.at, clock - before / 1e6, one.size, one.train) for one, before in news.came if before is not None],
+            [Arrival(at.at, clock - ago / 1e6, at.size, at.train) for at, ago in news.came if ago is not None],
         )
         self._again(news.lost, now)
         if self._tail is not None and self._tail not in self._flight:

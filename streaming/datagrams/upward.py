@@ -55,9 +55,9 @@ class UpReceiver:
                 self._waiting.setdefault(piece.number, piece)
         for one in loose:
             self._take_loose(one, heard)
-        while (piece := self._waiting.pop(self.pieces + 1, None)) is not None:  # type: ignore[assignment]
+        while self.pieces + 1 in self._waiting:
             self.pieces += 1
-            self._take(piece, heard)
+            self._take(self._waiting.pop(self.pieces), heard)
             self._release(heard)
         return heard
 

@@ -1,6 +1,6 @@
 """The datagrams of the way, version 1. All numbers in network byte order; a datagram is at most ~1150 bytes.
 
-The first byte of every datagram is 16 · version + kind. Kinds 1 to 3 go down (server to browser), 4 goes up.
+The first byte of every datagram is 16 * version + kind. Kinds 1 to 3 go down (server to browser), 4 goes up.
 
 Down, each:
 
@@ -11,7 +11,7 @@ Down, each:
              u16 index   u16 size: the message is cut every `size` bytes, this is cut number `index`; its bytes follow
     repair   u32 message number   u32 length (as above)   u8 block   u8 row   u16 size, then `size` bytes.
              With count = max(1, ceil(length / size)) cuts there are blocks = ceil(count / 64) blocks; block b holds the
-             cuts b, b + blocks, b + 2 · blocks, …, which are its columns 0, 1, 2, …; `row` says which sum (fec.py)
+             cuts b, b + blocks, b + 2 * blocks, …, which are its columns 0, 1, 2, …; `row` says which sum (fec.py)
     beat     any bytes: a sign of life, an acknowledgement, padding that measures the way
 
 Up:
@@ -20,14 +20,14 @@ Up:
 
     feedback u32 delivered: all messages up to this number are delivered   u32 highest packet number that came
              u32 clock: microseconds of the browser's clock, modulo 2^32, when this was sent
-             u8 n   u8 m   n × (u8 back, u24 before)   m bytes of map
+             u8 n   u8 m   n * (u8 back, u24 before)   m bytes of map
              Arrivals since the last feedback, newest number first: the packet `back` below the one before (the first:
              below `highest`) came `before` microseconds before `clock`.
              Bit i of the map (bit 0 is the lowest of the first byte): packet highest - 1 - i has come.
     shown    u32 number of the newest frame on the canvas   u16 tenths of a millisecond it took to decode
-    pieces   u8 n, n × (u32 piece number   u8 flags: 1 first, 2 last of its message, 4 bytes, not text
+    pieces   u8 n, n * (u32 piece number   u8 flags: 1 first, 2 last of its message, 4 bytes, not text
              u16 length, bytes). Pieces count from 1; messages up are cut into pieces in order.
-    loose    u8 n, n × (u8 kind 0..7   u16 sequence, modulo 2^16   u32 after: the piece it was made after
+    loose    u8 n, n * (u8 kind 0..7   u16 sequence, modulo 2^16   u32 after: the piece it was made after
              u16 length, UTF-8). Kind 0 is `move`.
 
 Anything else is nonsense and is dropped whole (`Nonsense`).
@@ -58,6 +58,7 @@ MAX_LOOSE_KIND: Final = 7
 FIRST: Final = 1
 LAST: Final = 2
 BYTES: Final = 4
+_FURTHEST: Final = 0xFF
 _FEEDBACK, _SHOWN, _PIECES, _LOOSE = 1, 2, 4, 8
 
 _DOWN: Final = struct.Struct("!BII")
@@ -76,7 +77,7 @@ class Nonsense(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A cut of a message or a repair packet: for repair, `index` is 256 · block + row."""
+    """A cut of a message or a repair packet: for repair, `index` is 256 * block + row."""
 
     packet: int
     pieces: int
@@ -210,7 +211,7 @@ def pack_up(up: UpDatagram) -> bytes:
 def _pack_feedback(feedback: Feedback) -> bytes:
     entries, previous, count = bytearray(), feedback.highest, 0
     for packet, before in feedback.arrivals:
-        if previous - packet > 0xFF or count == MAX_ARRIVALS:
+        if previous - packet > _FURTHEST or count == MAX_ARRIVALS:
             break
         entries += ((previous - packet) << 24 | min(before, 0xFFFFFF)).to_bytes(4)
         previous, count = packet, count + 1
