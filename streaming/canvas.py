@@ -13,7 +13,7 @@ from PIL import Image
 
 from sandbox.screen import Rect, Size
 from sandbox.words import BadRequest
-from streaming.ops import Coding, Copy, Fill, Flag, Frame, Keep, Op, Pixels, Show, Video
+from streaming.ops import HISTORY, Coding, Copy, Fill, Flag, Frame, Keep, Op, Pixels, Show, Video
 
 type Rgb = NDArray[np.uint8]
 """Shape (height, width, 3)."""
@@ -26,6 +26,7 @@ class Canvas:
         self.pixels: Rgb = np.zeros((0, 0, 3), np.uint8)
         self._kept: dict[int, Rgb] = {}
         self._decoders: dict[int, _Decoder] = {}
+        self._greens = b""
 
     def __repr__(self) -> str:
         return f"<Canvas {self.pixels.shape[1]}x{self.pixels.shape[0]} kept={len(self._kept)}>"
@@ -37,15 +38,17 @@ class Canvas:
             self.pixels = np.zeros((size.height, size.width, 3), np.uint8)
             self._kept.clear()
             self._decoders.clear()
+            self._greens = b""
         for op in frame.ops:
-            self._paint(op)
+            self._paint(op, key=Flag.KEY in frame.flags)
 
-    def _paint(self, op: Op) -> None:
+    def _paint(self, op: Op, *, key: bool) -> None:
         match op:
             case Fill(rect, colour):
                 self.pixels[_area(rect)] = colour
             case Pixels():
-                self._pixels(op)
+                greens = self._pixels(op)
+                self._greens = self._greens if key else (self._greens + greens)[-HISTORY:]
             case Copy(rect, dx, dy):
                 moved = Rect(rect.x + dx, rect.y + dy, rect.width, rect.height)
                 self.pixels[_area(moved)] = self.pixels[_area(rect)].copy()
@@ -59,19 +62,32 @@ class Canvas:
             case Video():
                 self._video(op)
 
-    def _pixels(self, op: Pixels) -> None:
-        raw = np.frombuffer(op.data if op.stored else zlib.decompress(op.data, -15), np.uint8)
+    def _pixels(self, op: Pixels) -> bytes:
         count = sum(rect.width * rect.height for rect in op.rects)
-        if raw.size != count * (3 if op.colour else 1):
+        tinted = sum(rect.width * rect.height for _, rect in op.tints)
+        raw = op.data if op.stored else self._inflate(op)
+        if len(raw) != count + 2 * tinted:
             raise BadRequest("pixels that do not fill their rectangles")
-        green = raw[:count]
-        blue, red = (raw[count : 2 * count] + green, raw[2 * count :] + green) if op.colour else (green, green)
+        planes = np.frombuffer(raw, np.uint8)
         at = 0
         for rect in op.rects:
-            part = slice(at, at + rect.width * rect.height)
-            flat = np.stack([red[part], green[part], blue[part]], -1)
-            self.pixels[_area(rect)] = flat.reshape(rect.height, rect.width, 3)
-            at = part.stop
+            greens = planes[at : at + rect.width * rect.height].reshape(rect.height, rect.width, 1)
+            self.pixels[_area(rect)] = greens
+            at += greens.size
+        for _, rect in op.tints:
+            size = rect.width * rect.height
+            part = self.pixels[_area(rect)]
+            part[..., 2] += planes[at : at + size].reshape(rect.height, rect.width)
+            part[..., 0] += planes[at + tinted : at + tinted + size].reshape(rect.height, rect.width)
+            at += size
+        return raw[:count]
+
+    def _inflate(self, op: Pixels) -> bytes:
+        inflater = zlib.decompressobj(-15, zdict=self._greens) if op.goes_on else zlib.decompressobj(-15)
+        try:
+            return inflater.decompress(op.data) + inflater.flush()
+        except zlib.error as error:
+            raise BadRequest("pixels that cannot be unpacked") from error
 
     def _video(self, op: Video) -> None:
         if op.coding is Coding.JPEG:

@@ -27,7 +27,7 @@ from streaming.changes import (
 )
 from streaming.control import Decision, Network, Scene
 from streaming.kept import KeptPictures
-from streaming.lossless import pack_rects, pack_tiles, pixels32, size_of
+from streaming.lossless import Packer, pixels32, size_of
 from streaming.moving import Moving
 from streaming.ops import Copy, Op
 from streaming.protocol import Pictures
@@ -41,7 +41,7 @@ _KEEP_AFTER_S: Final = 0.15
 _AGAIN_S: Final = 0.15
 """What has changed twice within this time is taken to move."""
 _MOSTLY: Final = 0.5
-_MOVING_SHARE: Final = 0.15
+_MOVING_SHARE: Final = 0.08
 """Of the purse: what exact pixels of something that moves may cost."""
 _COARSE: Final = 6
 _COARSEST: Final = 2
@@ -64,6 +64,7 @@ class Composer:
         self._before: Pixels32 = pixels32(blank(size))
         self._lossy: Tiles = no_tiles(self._before)
         self._kept = KeptPictures()
+        self._packer = Packer()
         self._moving = Moving(kind, size.width, size.height)
         self._tokens, self._tokens_at = 0.0, float("-inf")
         self._changed_at = self._scrolled_at = float("-inf")
@@ -176,6 +177,7 @@ class Composer:
             cost = size_of(ops)
             if cost <= max(_FREE, bearable if levels is None or again else bearable * 1.5) or (levels and scrolling):
                 self._tokens -= cost if cost > _FREE else 0
+                self._packer.sent()
                 self._learn(current, rest, exact=levels is None)
                 return ops
             if levels is None and decision.network is Network.NEAR:
@@ -192,8 +194,8 @@ class Composer:
         rects = to_rects(tiles, self._size.width, self._size.height, gap=1)
         if len(rects) <= _FEW_RECTS:
             tight = [tighten(current, self._before, rect) for rect in rects]
-            return pack_rects(picture, tight, decision.level, levels=levels)
-        return pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level, levels=levels)
+            return self._packer.rects(picture, tight, decision.level, levels=levels)
+        return self._packer.tiles(picture, tiles, self._size, decision.level, levels=levels)
 
     def _learn(self, current: Pixels32, tiles: Tiles, *, exact: bool) -> None:
         """The viewer has these tiles now."""
@@ -221,7 +223,8 @@ class Composer:
         tiles = np.zeros_like(self._lossy)
         tiles.flat[where] = True
         # the picture may be newer than what was composed, but then its damage is still to come and repaints it
-        ops = pack_tiles(picture, tiles, self._size.width, self._size.height, decision.level)
+        ops = self._packer.tiles(picture, tiles, self._size, decision.level)
+        self._packer.sent()
         cost = size_of(ops)
         self._tile_bytes += (cost / where.size - self._tile_bytes) / 2
         self._purse(decision, now)
@@ -251,12 +254,13 @@ class Composer:
     def join(self, decision: Decision) -> list[Op]:
         """Return what shows a new viewer what the others have; they lose nothing but what they kept."""
         self._kept.clear()
+        self._packer.forget()
         self._keeping_due = True
         self._moving.close()
         picture = self._before.view(np.uint8).reshape(*self._before.shape, 4)
-        everything, (width, height) = np.ones_like(self._lossy), (self._size.width, self._size.height)
+        everything = np.ones_like(self._lossy)
         for levels in (None, _COARSE):
-            ops = pack_tiles(picture, everything, width, height, decision.level, levels=levels)
+            ops = self._packer.tiles(picture, everything, self._size, decision.level, levels=levels, alone=True)
             if size_of(ops) <= decision.burst * 1.5:
                 self._lossy |= everything if levels else ~everything
                 return ops

@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from sandbox.screen import Picture, Rect
+from sandbox.screen import Picture, Rect, Size
 from streaming.changes import TILE, Pixels32, Tiles, tiles_with_bits, to_rects
-from streaming.ops import Fill, Op, Pixels
+from streaming.ops import HISTORY, Fill, Op, Pixels
 
 QUICK: Final = 2
 SMALL: Final = 6
 """Deflate levels: for a fast network, and for one where each byte takes longer than its thinking."""
-_MOSTLY: Final = 0.5
 _STORED_BELOW: Final = 24
 _CHEAP: Final = 65536
 """Bytes; deflating this few at the better level takes no time worth saving."""
-_WORTH_SPLITTING: Final = 4096
 _GAP: Final = 8
 _BAND: Final = 4 * TILE
 
@@ -55,50 +53,6 @@ def _coloured_tiles(pixels: Pixels32) -> Tiles:
     return np.concatenate(bands)
 
 
-def pack_tiles(
-    picture: Picture, tiles: Tiles, width: int, height: int, level: int, *, levels: int | None = None
-) -> list[Op]:
-    """Return operations that paint the true tiles of `tiles`, cut to `width` and `height` pixels.
-
-    Exactly; or, with `levels`, in so many levels of green: text stays sharp and costs less.
-    """
-    if not tiles.any():
-        return []
-    colour = tiles & _coloured_tiles(pixels32(picture))
-    if int(colour.sum()) > int(tiles.sum()) * _MOSTLY:
-        return [_pack(picture, to_rects(tiles, width, height), level, colour=True, levels=levels)]
-    ops: list[Op] = [_pack(picture, to_rects(tiles, width, height), level, colour=False, levels=levels)]
-    if colour.any():
-        # painted over the grey ones: splitting those around every coloured word would cost more
-        ops.append(_pack(picture, to_rects(colour, width, height, gap=0), level, colour=True, levels=levels))
-    return ops
-
-
-def pack_rects(picture: Picture, rects: Sequence[Rect], level: int, *, levels: int | None = None) -> list[Op]:
-    """Return operations that paint a few rectangles; `levels` as in `pack_tiles`."""
-    ops: list[Op] = []
-    grey: list[Rect] = []
-    colour: list[Rect] = []
-    whole = pixels32(picture)
-    for rect in rects:
-        part = whole[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
-        first = int(part[0, 0])
-        if (part == part[0, 0]).all():
-            ops.append(Fill(rect, (first >> 16 & 255, first >> 8 & 255, first & 255)))
-        else:
-            columns = _colourful(part).any(axis=0)
-            if rect.width * rect.height < _WORTH_SPLITTING and columns.any():
-                colour.append(rect)
-            else:
-                grey.append(rect)
-                colour += [Rect(rect.x + x, rect.y, width, rect.height) for x, width in _runs(columns)]
-    if grey:
-        ops.append(_pack(picture, grey, level, colour=False, levels=levels))
-    if colour:
-        ops.append(_pack(picture, colour, level, colour=True, levels=levels))
-    return ops
-
-
 def _runs(columns: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return where runs of true columns begin, and how wide they are; small gaps belong to them."""
     at = np.flatnonzero(columns)
@@ -123,19 +77,121 @@ def _steps(levels: int) -> NDArray[np.uint8]:
     return steps
 
 
-def _pack(picture: Picture, rects: Sequence[Rect], level: int, *, colour: bool, levels: int | None = None) -> Pixels:
-    green = _plane(picture, rects, 1)
-    shown = green if levels is None else _steps(levels)[green]
-    planes = [shown, _plane(picture, rects, 0) - green, _plane(picture, rects, 2) - green] if colour else [shown]
-    raw = b"".join(plane.tobytes() for plane in planes)
-    if len(raw) >= _STORED_BELOW:
-        deflater = zlib_ng.compressobj(level if len(raw) > _CHEAP else SMALL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
-        packed = deflater.compress(raw) + deflater.flush()
-        if len(packed) < len(raw):
-            return Pixels(tuple(rects), colour, False, packed)
-    return Pixels(tuple(rects), colour, True, raw)
+class Packer:
+    """Packs exact pixels, and remembers what it packed: text repeats itself from one message to the next."""
+
+    def __init__(self) -> None:
+        self._history = b""
+        self._pending: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<Packer remembers {len(self._history)}>"
+
+    def forget(self) -> None:
+        """A viewer begins that has none of what was packed before."""
+        self._history = b""
+        self._pending.clear()
+
+    def sent(self) -> None:
+        """What was packed last is on its way to everybody."""
+        self._history = b"".join([self._history, *self._pending])[-HISTORY:]
+        self._pending.clear()
+
+    def tiles(
+        self, picture: Picture, tiles: Tiles, size: Size, level: int, *, levels: int | None = None, alone: bool = False
+    ) -> list[Op]:
+        """Return operations that paint the true tiles of `tiles`, cut to `size`.
+
+        Exactly; or, with `levels`, in so many levels of green: text stays sharp and costs less. `alone`: for a viewer
+        that has none of what was packed before.
+        """
+        self._pending.clear()
+        if not tiles.any():
+            return []
+        rects = to_rects(tiles, size.width, size.height)
+        which = np.full(tiles.shape, -1)
+        for index, rect in enumerate(rects):
+            which[_tile_area(rect)] = index
+        coloured = _coloured_tiles(pixels32(picture)) & (which >= 0)
+        tints: list[tuple[int, Rect]] = []
+        for part in to_rects(coloured, size.width, size.height, gap=0):
+            tints += _split(part, which)
+        return [self._pack(picture, rects, tints, level, levels, alone=alone)]
+
+    def rects(self, picture: Picture, rects: Sequence[Rect], level: int, *, levels: int | None = None) -> list[Op]:
+        """Return operations that paint a few rectangles; `levels` as in `tiles`."""
+        self._pending.clear()
+        ops: list[Op] = []
+        many: list[Rect] = []
+        tints: list[tuple[int, Rect]] = []
+        whole = pixels32(picture)
+        for rect in rects:
+            part = whole[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
+            if (part == part[0, 0]).all():
+                first = int(part[0, 0])
+                ops.append(Fill(rect, (first >> 16 & 255, first >> 8 & 255, first & 255)))
+                continue
+            columns = _runs(_colourful(part).any(axis=0))
+            tints += [(len(many), Rect(rect.x + x, rect.y, width, rect.height)) for x, width in columns]
+            many.append(rect)
+        return [*ops, self._pack(picture, many, tints, level, levels, alone=False)] if many else ops
+
+    def _pack(
+        self, picture: Picture, rects: Sequence[Rect], tints: Sequence[tuple[int, Rect]], level: int,
+        levels: int | None, *, alone: bool,
+    ) -> Pixels:  # fmt: skip
+        green = _plane(picture, rects, 1)
+        if levels is not None:
+            green = _steps(levels)[green]
+        greens = green.tobytes()
+        raw = greens
+        if tints:
+            parts = [rect for _, rect in tints]
+            base = _plane(picture, parts, 1)
+            raw += (_plane(picture, parts, 0) - base).tobytes() + (_plane(picture, parts, 2) - base).tobytes()
+        history = b"" if alone else self._history
+        if not alone:
+            self._pending.append(greens[-HISTORY:])
+        if len(raw) >= _STORED_BELOW:
+            level = level if len(raw) > _CHEAP else SMALL
+            bits = -zlib_ng.MAX_WBITS
+            deflater = (
+                zlib_ng.compressobj(level, zlib_ng.DEFLATED, bits, zdict=history)
+                if history
+                else zlib_ng.compressobj(level, zlib_ng.DEFLATED, bits)
+            )
+            packed = deflater.compress(raw) + deflater.flush()
+            if len(packed) < len(raw):
+                return Pixels(tuple(rects), packed, tuple(tints), goes_on=bool(history))
+        return Pixels(tuple(rects), raw, tuple(tints), stored=True)
+
+
+def _tile_area(rect: Rect) -> tuple[slice, slice]:
+    return (
+        slice(rect.y // TILE, -(-(rect.y + rect.height) // TILE)),
+        slice(rect.x // TILE, -(-(rect.x + rect.width) // TILE)),
+    )
+
+
+def _split(part: Rect, which: NDArray[np.int_]) -> list[tuple[int, Rect]]:
+    """Cut a coloured part where it crosses from one rectangle into another."""
+    area = _tile_area(part)
+    found = which[area]
+    first = int(found[0, 0])
+    if (found == first).all():
+        return [(first, part)]
+    if found.shape[0] > 1:
+        cut = TILE - part.y % TILE if part.y % TILE else TILE
+        upper = Rect(part.x, part.y, part.width, cut)
+        lower = Rect(part.x, part.y + cut, part.width, part.height - cut)
+        return _split(upper, which) + _split(lower, which)
+    cut = TILE
+    left = Rect(part.x, part.y, cut, part.height)
+    return [(first, left), *_split(Rect(part.x + cut, part.y, part.width - cut, part.height), which)]
 
 
 def size_of(ops: Sequence[Op]) -> int:
     """Return roughly how many bytes `ops` are on the wire."""
-    return sum(16 if not isinstance(op, Pixels) else 8 + len(op.data) + 8 * len(op.rects) for op in ops)
+    return sum(
+        8 + len(op.data) + 8 * len(op.rects) + 10 * len(op.tints) if isinstance(op, Pixels) else 16 for op in ops
+    )

@@ -6,15 +6,19 @@ One frame is one binary message in network byte order, painted as a whole and in
     key only: u16 width  u16 height
     then operations to the end:
     1 FILL    u16 x y w h   u8 r g b
-    2 PIXELS  u8 form (1 colour, 2 stored)  u16 n  n of (u16 x y w h)  u32 length  bytes
+    2 PIXELS  u8 form (1 colour, 2 stored, 4 goes on)  u16 n  n of (u16 x y w h)
+              colour only: u16 m  m of (u16 which, u16 x y w h)    then u32 length  bytes
     3 COPY    u16 x y w h   i16 dx dy
     4 KEEP    u8 slot
     5 SHOW    u8 slot  u16 n  n of (u16 x y w h)
     6 VIDEO   u8 stream  u8 coding (0 H.264, 1 JPEG)  u8 key  u16 x y w h  u32 length  data
 
 *Key* frames begin anew: a black canvas, nothing kept, no decoders. *Quiet* frames are not acknowledged.
-PIXELS are planes, raw deflate (RFC 1951) unless stored: the green of every pixel, rectangle by rectangle, row by row;
-with colour, (blue - green) mod 256 and (red - green) mod 256 of all of them follow. KEEP remembers the whole canvas as
+PIXELS are planes, raw deflate (RFC 1951) unless stored: the green of every pixel of the n rectangles, one after the
+other, row by row; it is also their red and blue but in the m coloured parts (`which` counts the rectangle that each
+lies in), whose (blue - green) mod 256 follow, then their (red - green) mod 256. What *goes on* may refer, as deflate
+does to what it has just unpacked, to the last 32768 greens of earlier PIXELS; those of key frames do not count, and a
+key frame forgets them. KEEP remembers the whole canvas as
 the operations before it left it; SHOW paints parts of what was kept at the same place. COPY moves a rectangle like
 memmove. VIDEO shows the top left w by h pixels of the decoded picture at (x, y); each `stream` is one decoder.
 """
@@ -43,7 +47,10 @@ _KEEP: Final = struct.Struct("!BB")
 _SHOW: Final = struct.Struct("!BBH")
 _VIDEO: Final = struct.Struct("!BBBBHHHHI")
 _LENGTH: Final = struct.Struct("!I")
-_COLOUR, _STORED = 1, 2
+_COUNT: Final = struct.Struct("!H")
+_COLOUR, _STORED, _GOES_ON = 1, 2, 4
+HISTORY: Final = 32768
+"""Greens that PIXELS may refer back to: deflate's own window."""
 
 
 class Flag(IntFlag):
@@ -86,9 +93,11 @@ class Pixels:
     """Exact pixels of some rectangles: planes as the module says, deflated unless `stored`."""
 
     rects: tuple[Rect, ...]
-    colour: bool
-    stored: bool
     data: bytes = field(repr=False)
+    tints: tuple[tuple[int, Rect], ...] = ()
+    """The coloured parts, each with the index of the rectangle that it lies in."""
+    stored: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +163,13 @@ def _pack(op: Op) -> Iterator[bytes]:
     match op:
         case Fill(rect, colour):
             yield _FILL.pack(_Code.FILL, rect.x, rect.y, rect.width, rect.height, *colour)
-        case Pixels(rects, colour, stored, data):
-            form = (_COLOUR if colour else 0) | (_STORED if stored else 0)
+        case Pixels(rects, data, tints):
+            form = (_COLOUR if tints else 0) | (_STORED if op.stored else 0) | (_GOES_ON if op.goes_on else 0)
             yield _PIXELS.pack(_Code.PIXELS, form, len(rects))
             yield from (_pack_rect(rect) for rect in rects)
+            if tints:
+                yield _COUNT.pack(len(tints))
+                yield from (_COUNT.pack(which) + _pack_rect(rect) for which, rect in tints)
             yield _LENGTH.pack(len(data))
             yield data
         case Copy(rect, dx, dy):
@@ -197,6 +209,12 @@ class _Reader:
     def _rects(self, count: int) -> tuple[Rect, ...]:
         return tuple(Rect(*self._take(_RECT)) for _ in range(count))
 
+    def _tint(self, rects: int) -> tuple[int, Rect]:
+        (which,) = self._take(_COUNT)
+        if which >= rects:
+            raise ValueError("a coloured part of nothing")
+        return which, Rect(*self._take(_RECT))
+
     def _bytes(self, count: int) -> bytes:
         data = self._message[self._at : self._at + count]
         if len(data) != count:
@@ -222,7 +240,9 @@ class _Reader:
             case _Code.PIXELS:
                 _, form, count = self._take(_PIXELS)
                 rects = self._rects(count)
-                return Pixels(rects, bool(form & _COLOUR), bool(form & _STORED), self._bytes(self._take(_LENGTH)[0]))
+                tints = tuple(self._tint(count) for _ in range(self._take(_COUNT)[0])) if form & _COLOUR else ()
+                data = self._bytes(self._take(_LENGTH)[0])
+                return Pixels(rects, data, tints, bool(form & _STORED), bool(form & _GOES_ON))
             case _Code.COPY:
                 _, *box, dx, dy = self._take(_COPY)
                 return Copy(Rect(*box), dx, dy)

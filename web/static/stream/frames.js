@@ -6,7 +6,8 @@
  *     key only: u16 width  u16 height
  *     then operations to the end:
  *     1 FILL    u16 x y w h   u8 r g b
- *     2 PIXELS  u8 form (1 colour, 2 stored)  u16 n  n of (u16 x y w h)  u32 length  bytes
+ *     2 PIXELS  u8 form (1 colour, 2 stored, 4 goes on)  u16 n  n of (u16 x y w h)
+ *               colour only: u16 m  m of (u16 which, u16 x y w h)    then u32 length  bytes
  *     3 COPY    u16 x y w h   i16 dx dy
  *     4 KEEP    u8 slot
  *     5 SHOW    u8 slot  u16 n  n of (u16 x y w h)
@@ -23,6 +24,9 @@ export const KEEP = 4;
 export const SHOW = 5;
 export const VIDEO = 6;
 export const SLOTS = 16;
+/** How many greens PIXELS may refer back to. */
+export const HISTORY = 32768;
+const NONE = new Uint16Array(0);
 
 /**
  * @typedef {object} Box
@@ -33,7 +37,10 @@ export const SLOTS = 16;
  */
 
 /** @typedef {Box & {op: 1, colour: string}} Fill */
-/** @typedef {{op: 2, colour: boolean, stored: boolean, rects: Uint16Array, data: Uint8Array}} Pixels `rects`: x y w h of each */
+/**
+ * `rects`: x y w h of each; `tints`: which x y w h of each.
+ * @typedef {{op: 2, stored: boolean, goesOn: boolean, rects: Uint16Array, tints: Uint16Array, data: Uint8Array}} Pixels
+ */
 /** @typedef {Box & {op: 3, dx: number, dy: number}} Copy */
 /** @typedef {{op: 4, slot: number}} Keep */
 /** @typedef {{op: 5, slot: number, rects: Uint16Array}} Show */
@@ -87,7 +94,9 @@ function readOp(reader) {
     case PIXELS: {
       const form = view.getUint8(at + 1);
       reader.at += 4;
-      return { op, colour: (form & 1) !== 0, stored: (form & 2) !== 0, rects: rects(reader, view.getUint16(at + 2)), data: bytes(reader) };
+      const boxes = numbers(reader, 4 * view.getUint16(at + 2));
+      const tints = form & 1 ? numbers(reader, 5 * view.getUint16((reader.at += 2) - 2)) : NONE;
+      return { op, stored: (form & 2) !== 0, goesOn: (form & 4) !== 0, rects: boxes, tints, data: bytes(reader) };
     }
     case COPY:
       reader.at += 13;
@@ -97,7 +106,7 @@ function readOp(reader) {
       return { op, slot: slot(view.getUint8(at + 1)) };
     case SHOW:
       reader.at += 4;
-      return { op, slot: slot(view.getUint8(at + 1)), rects: rects(reader, view.getUint16(at + 2)) };
+      return { op, slot: slot(view.getUint8(at + 1)), rects: numbers(reader, 4 * view.getUint16(at + 2)) };
     case VIDEO:
       reader.at += 12;
       return {
@@ -128,11 +137,11 @@ function slot(number) {
  * @param {Reader} reader
  * @param {number} count
  */
-function rects(reader, count) {
+function numbers(reader, count) {
   const { view, at } = reader;
-  const read = new Uint16Array(4 * count);
-  for (let i = 0; i < read.length; i++) read[i] = view.getUint16(at + 2 * i);
-  reader.at += 8 * count;
+  const read = new Uint16Array(count);
+  for (let i = 0; i < count; i++) read[i] = view.getUint16(at + 2 * i);
+  reader.at += 2 * count;
   return read;
 }
 

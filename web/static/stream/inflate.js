@@ -119,9 +119,10 @@ let held = 0;
 /**
  * @param {Uint8Array} deflated
  * @param {Uint8Array} into is filled to its very end
+ * @param {number} [from] where to begin; the stream may refer to what lies before
  */
-export function inflate(deflated, into) {
-  [data, out, at, done, hold, held] = [deflated, into, 0, 0, 0, 0];
+export function inflate(deflated, into, from = 0) {
+  [data, out, at, done, hold, held] = [deflated, into, 0, from, 0, 0];
   try {
     for (let last = false; !last;) {
       last = take(1) === 1;

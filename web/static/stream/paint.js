@@ -6,7 +6,7 @@
  * After anything that cannot be read or decoded nothing is painted until the next key frame, which begins anew.
  */
 
-import { COPY, FILL, KEEP, PIXELS, readFrame, SHOW, VIDEO } from './frames.js';
+import { COPY, FILL, HISTORY, KEEP, PIXELS, readFrame, SHOW, VIDEO } from './frames.js';
 import { inflate } from './inflate.js';
 import { Videos } from './video.js';
 
@@ -50,7 +50,8 @@ export class Painter {
   #kept = [];
   /** @type {Set<number>} */
   #holds = new Set();
-  #planes = new Uint8Array(1 << 16);
+  /** The last greens, as far as others may refer to them, and behind them what is being unpacked. */
+  #planes = new Uint8Array(HISTORY + (1 << 16));
   /** @type {Uint32Array[]} buffers to be used again */
   #spare = [];
   #ending = new AbortController();
@@ -122,14 +123,14 @@ export class Painter {
 
   /** @param {Job} job */
   #prepare(job) {
-    const { frame: { ops }, parts } = job;
+    const { frame, frame: { ops }, parts } = job;
     // the decoders work while the rest is unpacked here
     ops.forEach((op, i) => {
       if (op.op !== VIDEO) return;
       job.missing++;
       this.#videos.decode(op, picture => this.#come(job, i, picture));
     });
-    ops.forEach((op, i) => { if (op.op === PIXELS) parts[i] = this.#unpack(op); });
+    ops.forEach((op, i) => { if (op.op === PIXELS) parts[i] = this.#unpack(op, frame.key); });
   }
 
   /**
@@ -147,27 +148,32 @@ export class Painter {
   /**
    * The colours of PIXELS as a canvas has them in memory, rectangle after rectangle.
    * @param {Pixels} op
+   * @param {boolean} key
    */
-  #unpack({ colour, stored, rects, data }) {
-    let pixels = 0;
-    for (let i = 0; i < rects.length; i += 4) pixels += rects[i + 2] * rects[i + 3];
-    const size = colour ? 3 * pixels : pixels;
-    if (pixels > MOST_PIXELS || (stored && data.length !== size)) throw new RangeError('pixels of another size than announced');
-    let planes = data;
-    if (!stored) {
-      if (this.#planes.length < size) this.#planes = new Uint8Array(size);
-      planes = this.#planes.subarray(0, size);
-      inflate(data, planes);
-    }
+  #unpack({ stored, goesOn, rects, tints, data }, key) {
+    const [pixels, tinted] = [areaOf(rects, 0, 4), areaOf(tints, 1, 5)];
+    const size = pixels + 2 * tinted;
+    if (pixels > MOST_PIXELS || tinted > pixels || (stored && data.length !== size)) throw new RangeError('pixels of another size than announced');
+    const planes = this.#room(HISTORY + size);
+    if (stored) planes.set(data, HISTORY);
+    else if (goesOn) inflate(data, planes.subarray(0, HISTORY + size), HISTORY);
+    else inflate(data, planes.subarray(HISTORY, HISTORY + size));
     const out = this.#buffer(pixels);
-    if (!colour) for (let i = 0; i < pixels; i++) out[i] = GREY[planes[i]];
-    else {
-      for (let i = 0, blue = pixels, red = 2 * pixels; i < pixels; i++, blue++, red++) {
-        const green = planes[i];
-        out[i] = OPAQUE | (((planes[blue] + green) & 255) << 16) | (green << 8) | ((planes[red] + green) & 255);
-      }
-    }
+    for (let i = 0; i < pixels; i++) out[i] = GREY[planes[HISTORY + i]];
+    if (tinted) tint(out, rects, tints, planes, HISTORY + pixels, tinted);
+    // a key frame is for one viewer: nobody can refer to what only some have
+    if (!key) planes.copyWithin(0, pixels, pixels + HISTORY);
     return out;
+  }
+
+  /** @param {number} size */
+  #room(size) {
+    if (this.#planes.length < size) {
+      const larger = new Uint8Array(size);
+      larger.set(this.#planes.subarray(0, HISTORY));
+      this.#planes = larger;
+    }
+    return this.#planes;
   }
 
   /** @param {number} pixels */
@@ -285,6 +291,42 @@ export class Painter {
     for (let i = 0; i < rects.length; i += 4) {
       const [x, y, w, h] = [rects[i], rects[i + 1], rects[i + 2], rects[i + 3]];
       this.#context.drawImage(canvas, x, y, w, h, x, y, w, h);
+    }
+  }
+}
+
+/**
+ * @param {Uint16Array} boxes
+ * @param {number} from where the x of the first stands
+ * @param {number} step
+ */
+function areaOf(boxes, from, step) {
+  let area = 0;
+  for (let i = from; i < boxes.length; i += step) area += boxes[i + 2] * boxes[i + 3];
+  return area;
+}
+
+/**
+ * Add the differences of blue and red to the greens of the coloured parts.
+ * @param {Uint32Array} out
+ * @param {Uint16Array} rects
+ * @param {Uint16Array} tints
+ * @param {Uint8Array} planes
+ * @param {number} from where blue begins
+ * @param {number} tinted how much further red is
+ */
+function tint(out, rects, tints, planes, from, tinted) {
+  const starts = [0];
+  for (let i = 0; i < rects.length; i += 4) starts.push(starts[i / 4] + rects[i + 2] * rects[i + 3]);
+  for (let i = 0, at = from; i < tints.length; i += 5) {
+    const [which, x, y, w, h] = [tints[i], tints[i + 1], tints[i + 2], tints[i + 3], tints[i + 4]];
+    const [left, top, width] = [rects[4 * which], rects[4 * which + 1], rects[4 * which + 2]];
+    if (x < left || y < top || x + w > left + width || y + h > top + rects[4 * which + 3]) throw new RangeError('colour outside its rectangle');
+    for (let row = 0; row < h; row++) {
+      for (let to = starts[which] + (y + row - top) * width + x - left, end = to + w; to < end; to++, at++) {
+        const green = out[to] & 255;
+        out[to] = OPAQUE | (((planes[at] + green) & 255) << 16) | (green << 8) | ((planes[at + tinted] + green) & 255);
+      }
     }
   }
 }
