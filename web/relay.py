@@ -1,14 +1,15 @@
 """The relay: one WebSocket of an agent or operator, joined to one of its keeper's, message by message, unchanged.
 
 Each direction has at most a few messages under way: a slow reader stops the reading of its sender. When either side
-closes, the other is closed with the same code. When the credential behind the socket ends, both are closed.
+closes, the other is closed with the same code. When the credential behind the socket ends, both are closed. A viewer's
+messages may go by datagrams too; its socket stays the spine, and what ends the socket ends them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from agent_bridge.access.service import Access
 from agent_bridge.access.words import Caller
 from sandbox.words import CODES, BatonError, Kind
+from streaming.rtc.edge import Datagrams, Edge
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +54,39 @@ def short(reason: str) -> str:
     return reason.encode()[:123].decode(errors="ignore")
 
 
+type _Send = Callable[[str | bytes], Awaitable[None]]
+
+
 async def relay(websocket: WebSocket, upstream: ClientConnection, *, limit: int, ended: Awaitable[Closed]) -> Closed:
     """Join an accepted WebSocket to its keeper's until either closes or `ended` says so; closes both."""
-    tasks = [
-        asyncio.create_task(_up(websocket, upstream, limit)),
-        asyncio.create_task(_down(websocket, upstream)),
-        asyncio.ensure_future(ended),
-    ]
+    ways = [_up(websocket, upstream.send, limit), _down(upstream, _sender(websocket))]
+    return await _joined(websocket, upstream, ways, ended)
+
+
+async def relay_viewer(
+    websocket: WebSocket,
+    upstream: ClientConnection,
+    datagrams: Datagrams | None,
+    *,
+    limit: int,
+    ended: Awaitable[Closed],
+) -> Closed:
+    """Do as `relay` does, and let the viewer's messages go by datagrams where it asks for that and they are there."""
+    edge = Edge(_sender(websocket), upstream.send, datagrams)
+    try:
+        ways = [_up(websocket, edge.hear, limit), _down(upstream, edge.say), _failed(edge)]
+        return await _joined(websocket, upstream, ways, ended)
+    finally:
+        await edge.close()
+
+
+async def _joined(
+    websocket: WebSocket,
+    upstream: ClientConnection,
+    ways: list[Coroutine[None, None, Closed]],
+    ended: Awaitable[Closed],
+) -> Closed:
+    tasks = [*(asyncio.create_task(way) for way in ways), asyncio.ensure_future(ended)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         closed = next(task.result() for task in tasks if task in done)
@@ -70,7 +98,15 @@ async def relay(websocket: WebSocket, upstream: ClientConnection, *, limit: int,
     return closed
 
 
-async def _up(websocket: WebSocket, upstream: ClientConnection, limit: int) -> Closed:
+def _sender(websocket: WebSocket) -> _Send:
+    async def send(payload: str | bytes) -> None:
+        key = "text" if isinstance(payload, str) else "bytes"
+        await websocket.send({"type": "websocket.send", key: payload})
+
+    return send
+
+
+async def _up(websocket: WebSocket, send: _Send, limit: int) -> Closed:
     try:
         while True:
             message = await websocket.receive()
@@ -80,21 +116,29 @@ async def _up(websocket: WebSocket, upstream: ClientConnection, limit: int) -> C
             payload = text if text is not None else message["bytes"]
             if len(payload) > limit:
                 return Closed(1009, f"a message may be at most {limit} bytes")
-            await upstream.send(payload)
+            await send(payload)
     except ConnectionClosed as error:
         return _closed_by(error)
 
 
-async def _down(websocket: WebSocket, upstream: ClientConnection) -> Closed:
+async def _down(upstream: ClientConnection, send: _Send) -> Closed:
     try:
         while True:
-            payload = await upstream.recv()
-            key = "text" if isinstance(payload, str) else "bytes"
-            await websocket.send({"type": "websocket.send", key: payload})
+            await send(await upstream.recv())
     except ConnectionClosed as error:
         return _closed_by(error)
     except (WebSocketDisconnect, RuntimeError, OSError):
         return Closed(1001, "")
+
+
+async def _failed(edge: Edge) -> Closed:
+    try:
+        await edge.failed
+    except ConnectionClosed as error:
+        return _closed_by(error)
+    except (WebSocketDisconnect, RuntimeError, OSError):
+        pass
+    return Closed(1001, "")
 
 
 def _closed_by(error: ConnectionClosed) -> Closed:

@@ -25,6 +25,7 @@ from agent_bridge.store.journal import SqlJournalStore
 from agent_bridge.store.sandboxes import SandboxStore
 from sandbox.host.keepers import Keepers
 from sandbox.words import BatonError, Clock, HandoffId, NotFound, SandboxId
+from streaming.rtc.edge import Datagrams
 from web.keepers import ControlLinks
 from web.metrics import Metrics
 from web.sandboxes import Sandboxes
@@ -49,6 +50,7 @@ class Services:
     sandboxes: Sandboxes
     failures: FailureLimit
     metrics: Metrics
+    datagrams: Datagrams | None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, repr=False)
 
     async def start(self) -> None:
@@ -68,6 +70,8 @@ class Services:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.sandboxes.let_go()
+        if self.datagrams is not None:
+            self.datagrams.close()
         await self.broker.stop()
         await self.keepers.detach()
 
@@ -129,5 +133,6 @@ def compose(settings: Settings, clock: Clock, database: Database, keepers: Keepe
     sandboxes = Sandboxes(keepers, broker, SandboxStore(database), access, settings, clock, metrics)
     failures = FailureLimit(clock, settings.failures_per_minute)
     return Services(
-        settings, clock, database, keepers, journal, access, images, notifier, broker, sandboxes, failures, metrics
-    )
+        settings, clock, database, keepers, journal, access, images, notifier, broker, sandboxes, failures, metrics,
+        Datagrams(datagrams) if (datagrams := settings.datagrams()) else None,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ That page is written by `render()`; a test fails when it is not current.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -12,10 +13,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from streaming.rtc.settings import DatagramSettings, Places, TurnSettings
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 type Urls = Annotated[tuple[str, ...], NoDecode]
 """NoDecode: the variable holds URLs separated by blanks, not JSON."""
+
+type Names = Annotated[tuple[str, ...], NoDecode]
+"""As `Urls`, for addresses."""
 
 
 class Settings(BaseSettings):
@@ -63,12 +69,33 @@ class Settings(BaseSettings):
     )
     notify_tries: int = Field(5, ge=1, description="How often one notification is tried before it is given up.")
 
+    rtc: bool = Field(
+        True, description="Whether a viewer far away may be sent datagrams (WebRTC over UDP) instead of its WebSocket."
+    )
+    rtc_port: int = Field(0, ge=0, le=65535, description="The one UDP port of all viewers; 0 takes a free one.")
+    rtc_ports: str | None = Field(
+        None, description="A range of UDP ports instead, `40000-40100`: each viewer takes one that is free."
+    )
+    rtc_host: Names = Field(
+        (),
+        description="The addresses browsers reach the UDP port by where the machine's own are not (NAT, a container), "
+        "separated by blanks, each with its port where that differs: `203.0.113.7 [2001:db8::7]:40000`.",
+    )
+    rtc_turn_url: str | None = Field(
+        None, description="A TURN server for viewers that UDP does not reach: `turn:turn.example.com:3478`."
+    )
+    rtc_turn_user: str = Field("", description="The user at that server.")
+    rtc_turn_credential: str = Field("", repr=False, description="That user's password.")
+    rtc_turn_secret: str = Field(
+        "", repr=False, description="coturn's `static-auth-secret` instead: each viewer gets a password for a day."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )
     log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
 
-    @field_validator("notify_urls", mode="before")
+    @field_validator("notify_urls", "rtc_host", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -83,11 +110,41 @@ class Settings(BaseSettings):
             raise ValueError("public_url must be scheme and host only, as in https://baton.example.com")
         return f"{parts.scheme}://{parts.netloc}"
 
+    @field_validator("rtc_host")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            split_address(each)
+        return value
+
+    @field_validator("rtc_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_ports(value)
+        return value
+
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("BATON_TLS_CERT and BATON_TLS_KEY come together")
         return self
+
+    def datagrams(self) -> DatagramSettings | None:
+        """Where datagrams go in and out; None when they are turned off."""
+        if not self.rtc:
+            return None
+        places = Places(
+            port=self.rtc_port,
+            ports=split_ports(self.rtc_ports) if self.rtc_ports else None,
+            advertised=tuple(split_address(each) for each in self.rtc_host),
+            # who is reached by this machine alone opens nothing to others
+            loopback=self.loopback and self.public_url is None and not self.rtc_host,
+        )
+        if self.rtc_turn_url is None:
+            return DatagramSettings(places)
+        turn = TurnSettings(self.rtc_turn_url, self.rtc_turn_user, self.rtc_turn_credential, self.rtc_turn_secret)
+        return DatagramSettings(places, turn)
 
     @property
     def tls(self) -> bool:
@@ -105,6 +162,29 @@ class Settings(BaseSettings):
             return self.public_url
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - read, not bound
         return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def split_address(text: str) -> tuple[str, int | None]:
+    """Read `address`, `address:port` or `[address]:port`. Raises `ValueError`."""
+    host, port = text, None
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = int(rest.removeprefix(":")) if rest else None
+    elif text.count(":") == 1:
+        host, _, rest = text.partition(":")
+        port = int(rest)
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"{text}: a port is from 1 to 65535")
+    return str(ip_address(host)), port
+
+
+def split_ports(text: str) -> range:
+    """Read `first-last`. Raises `ValueError`."""
+    first, _, last = text.partition("-")
+    ports = range(int(first), int(last or first) + 1)
+    if not ports or not 0 < ports.start <= ports.stop <= 1 << 16:
+        raise ValueError(f"{text}: a range of ports is first-last, from 1 to 65535")
+    return ports
 
 
 def render() -> str:

@@ -7,7 +7,6 @@ second, and the browser's own checks tell its address at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from aioice import Candidate, Connection
@@ -17,20 +16,12 @@ from aiortc.rtcconfiguration import RTCIceServer
 from aiortc.rtcicetransport import connection_kwargs
 
 from streaming.rtc.places import Ports, host_candidate
+from streaming.rtc.settings import Relay
 from streaming.rtc.udp import Key
 
 MAX_REMOTE: Final = 16
 RELAY_S: Final = 2
 """How long the answer waits for the relay; without it the other candidates have to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """A TURN server and what opens it: `url` as in RFC 7065 (turn: or turns:)."""
-
-    url: str
-    user: str
-    credential: str
 
 
 class SharedConnection(Connection):

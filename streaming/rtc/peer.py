@@ -15,9 +15,10 @@ from aiortc.sdp import MediaDescription, SessionDescription
 
 from sandbox.words import BadRequest
 from streaming.rtc.dtls import Dtls
-from streaming.rtc.ice import Relay, SharedGatherer
+from streaming.rtc.ice import SharedGatherer
 from streaming.rtc.places import Ports
 from streaming.rtc.sctp import Messages
+from streaming.rtc.settings import Relay
 
 log = structlog.get_logger(__name__)
 

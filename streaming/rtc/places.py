@@ -1,4 +1,4 @@
-"""Where WebRTC connections live: which UDP ports they take, and under which addresses browsers are told to look."""
+"""Where WebRTC connections live: the UDP ports they take, and the addresses that browsers are told to look at."""
 
 from __future__ import annotations
 
@@ -6,30 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, get_host_addresses
 
+from streaming.rtc.settings import Places
 from streaming.rtc.udp import Address, Key, Lane, Port
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 MAX_HOSTS: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """What is set: one shared port (0: any), or a range of which each connection takes one; and the outer addresses.
-
-    `advertised` are the addresses that browsers reach this machine by when its own are not (NAT, a container), each
-    with its port where that differs. `loopback` binds nothing but loopback.
-    """
-
-    port: int = 0
-    ports: range | None = None
-    advertised: tuple[tuple[str, int | None], ...] = ()
-    loopback: bool = False
 
 
 def addresses_of(places: Places) -> list[str]:

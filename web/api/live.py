@@ -1,21 +1,26 @@
-"""The operator's way to the picture: a relay to the keeper's stream."""
+"""The operator's ways to the picture: a relay to the keeper's stream, by the socket and by datagrams."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from fastapi import APIRouter, WebSocket
 
 from agent_bridge.access.roles import Permission
 from sandbox.words import BatonError, SandboxId, new_id
 from web.api.common import operator_of
-from web.relay import LIVE_LIMIT, credential_ends, refuse, relay
+from web.relay import LIVE_LIMIT, credential_ends, refuse, relay_viewer
 from web.signin import check, identify, services_of
 
 router = APIRouter(tags=["live"])
 
 
 @router.websocket("/sandboxes/{sandbox}/live")
-async def live(websocket: WebSocket, sandbox: str) -> None:
-    """Relay one viewer to the sandbox's pictures; input goes up the same way and is judged where it is injected."""
+async def live(websocket: WebSocket, sandbox: str, way: Literal["socket", "datagrams"] | None = None) -> None:
+    """Relay one viewer to the sandbox's pictures; input goes up the same way and is judged where it is injected.
+
+    `way=socket` keeps everything on this socket; `way=datagrams` is for the browser, which tries them at once.
+    """
     services = services_of(websocket)
     try:
         caller, recheck = await identify(websocket)
@@ -29,4 +34,5 @@ async def live(websocket: WebSocket, sandbox: str) -> None:
     with services.metrics.viewers.track_inprogress():
         async with credential_ends(services.access, caller, recheck) as ended:
             await websocket.accept()
-            await relay(websocket, upstream, limit=LIVE_LIMIT, ended=ended)
+            datagrams = None if way == "socket" else services.datagrams
+            await relay_viewer(websocket, upstream, datagrams, limit=LIVE_LIMIT, ended=ended)

@@ -12,7 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from streaming.rtc.peer import Peer
-from streaming.rtc.places import Places, Ports
+from streaming.rtc.places import Ports
+from streaming.rtc.settings import Places
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -96,6 +97,7 @@ async def test_a_channel_carries_bytes_both_ways(browser: Browser, loopback: boo
 
 
 async def test_closing_the_page_closes_the_peer(browser: Browser) -> None:
+    """The server need not wait for silence."""
     ports = Ports(Places())
     async with joined(browser, ports) as both:
         await both.page.evaluate("pc.close()")
@@ -105,6 +107,7 @@ async def test_closing_the_page_closes_the_peer(browser: Browser) -> None:
 
 
 async def test_several_viewers_share_one_port(browser: Browser) -> None:
+    """Told apart by what STUN proves."""
     ports = Ports(Places())
     async with joined(browser, ports) as one, joined(browser, ports) as two, joined(browser, ports) as three:
         pages = (one, two, three)
@@ -114,7 +117,7 @@ async def test_several_viewers_share_one_port(browser: Browser) -> None:
         for n, both in enumerate(pages):
             await both.page.wait_for_function("heard.length === 1")
             assert await both.page.evaluate("heard") == [n]
-            await until(lambda both=both: len(both.heard) == 1)  # type: ignore[misc]
+            await until(lambda both=both: len(both.heard) == 1)
             assert both.heard == [bytes([n + 10])]
         port = {
             pair
