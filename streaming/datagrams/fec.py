@@ -4,18 +4,25 @@ Arithmetic is in GF(256) with the polynomial 0x11D (as in RFC 5510). Repair pack
 packets of `coefficient(row, column)` times the packet; shorter packets count as filled with zeros. The coefficients
 are a Cauchy matrix with its columns scaled so that row 0 is all ones: one repair packet is plain XOR, and every
 square part of the matrix can be inverted.
+
+A short message's repair also covers the message before it (*linked*), with the factors of other rows: two losses in
+one picture of a film then come back with the repair of the next one, sooner than any retransmission and for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import cache
 from math import comb
 from typing import Final
 
 MAX_BLOCK: Final = 64
 """Data packets in one block; a longer message is dealt out over several."""
-MAX_REPAIR: Final = 32
+MAX_REPAIR: Final = 16
+MAX_LINKED: Final = 32
+"""Data packets that a message may have to be linked with its neighbour."""
+LINKED_ROW: Final = 16
+"""The cuts of the message before have the factors of this row and up."""
 _ENOUGH: Final = 0.02
 _NOTHING: Final = 0.005
 
@@ -53,57 +60,18 @@ def coefficient(row: int, column: int) -> int:
     return divide(128 ^ column, (128 + row) ^ column)
 
 
-def repair(row: int, parts: list[bytes], size: int) -> bytes:
-    """Repair packet `row` of these data packets, `size` bytes long."""
+def repair(terms: Iterable[tuple[int, bytes]], size: int) -> bytes:
+    """The sum over (factor, packet), `size` bytes long; a shorter packet counts as filled with zeros."""
     total = 0
-    for column, part in enumerate(parts):
-        factor = coefficient(row, column)
+    for factor, part in terms:
         # little-endian: a short packet is then filled with zeros at its end
-        total ^= int.from_bytes(part if factor == 1 else part.translate(_times(factor)), "little")
+        total ^= int.from_bytes(scaled(factor, part), "little")
     return total.to_bytes(size, "little")
 
 
-def recover(count: int, have: Mapping[int, bytes], repairs: Mapping[int, bytes], size: int) -> dict[int, bytes]:
-    """The missing ones of `count` data packets, each `size` bytes; empty if there are too few repair packets.
-
-    Args:
-        count: how many data packets the block has.
-        have: data packets by column.
-        repairs: repair packets by row.
-        size: length of a repair packet.
-    """
-    missing = [column for column in range(count) if column not in have]
-    if len(repairs) < len(missing):
-        return {}
-    rows = sorted(repairs)[: len(missing)]
-    sums = []
-    for row in rows:
-        total = int.from_bytes(repairs[row], "little")
-        for column, part in have.items():
-            total ^= int.from_bytes(part.translate(_times(coefficient(row, column))), "little")
-        sums.append(total)
-    matrix = [[coefficient(row, column) for column in missing] for row in rows]
-    return dict(zip(missing, _solve(matrix, [total.to_bytes(size, "little") for total in sums]), strict=True))
-
-
-def _solve(matrix: list[list[int]], sums: list[bytes]) -> list[bytes]:
-    count = len(sums)
-    for at in range(count):
-        pivot = next(row for row in range(at, count) if matrix[row][at])
-        matrix[at], matrix[pivot] = matrix[pivot], matrix[at]
-        sums[at], sums[pivot] = sums[pivot], sums[at]
-        inverse = divide(1, matrix[at][at])
-        matrix[at] = [multiply(inverse, value) for value in matrix[at]]
-        sums[at] = sums[at].translate(_times(inverse))
-        for row in range(count):
-            factor = matrix[row][at]
-            if row == at or not factor:
-                continue
-            matrix[row] = [a ^ multiply(factor, b) for a, b in zip(matrix[row], matrix[at], strict=True)]
-            scaled = sums[at].translate(_times(factor))
-            mixed = int.from_bytes(sums[row], "little") ^ int.from_bytes(scaled, "little")
-            sums[row] = mixed.to_bytes(len(scaled), "little")
-    return sums
+def scaled(factor: int, part: bytes) -> bytes:
+    """Each byte of the packet times `factor`."""
+    return part if factor == 1 else part.translate(_times(factor))
 
 
 def repairs_for(count: int, loss: float) -> int:

@@ -9,6 +9,8 @@ from streaming.datagrams import fec, wire
 
 REPAIR: Final = fec.MAX_BLOCK
 """Symbols from here on are repair packets, below are cuts."""
+_LINKED_WITHIN: Final = 0.1
+_LINKED_LONGER: Final = 1.3
 
 
 class Block:
@@ -57,13 +59,14 @@ class Block:
 class Outgoing:
     """A numbered message; it has blocks once its turn has come."""
 
-    __slots__ = ("blocks", "data", "number", "pushed", "size", "text")
+    __slots__ = ("blocks", "data", "linked", "number", "pushed", "size", "text")
 
     def __init__(self, number: int, message: bytes | str, pushed: float, room: int) -> None:
         self.number, self.pushed, self.text = number, pushed, isinstance(message, str)
         self.data = message.encode() if isinstance(message, str) else bytes(message)
         self.size = max(1, -(-len(self.data) // wire.cuts(len(self.data), room)))
         self.blocks: list[Block] = []
+        self.linked = False
 
     @property
     def message(self) -> bytes | str:
@@ -74,27 +77,45 @@ class Outgoing:
         """Cut number `index`."""
         return self.data[index * self.size : (index + 1) * self.size]
 
-    def begin(self, loss: float, repair: bool) -> Iterator[tuple[Block, int]]:
-        """Cut it, with as much repair as the loss asks for; all its symbols in the order they should leave."""
+    def begin(self, loss: float, repair: bool, before: Outgoing | None) -> Iterator[tuple[Block, int]]:
+        """Cut it, with as much repair as the loss asks for; all its symbols in the order they should leave.
+
+        `before` is the message numbered one less, if it was sent on this way.
+        """
         count = wire.cuts(len(self.data), self.size)
         number = wire.blocks(count, fec.MAX_BLOCK)
         self.blocks = [Block(self, index, len(range(index, count, number))) for index in range(number)]
         yield from [(self.blocks[index % number], index // number) for index in range(count)]
         if count == 1 or not repair:
             return
+        self.linked = before is not None and self._may_link(before)
         for block in self.blocks:
             rows = fec.repairs_for(block.count, loss)
             parts = [self.cut(column * number + block.index) for column in range(block.count)] if rows else []
             for row in range(rows):
-                block.repairs.append(fec.repair(row, parts, self.size))
+                terms = [(fec.coefficient(row, column), part) for column, part in enumerate(parts)]
+                size = self.size
+                if self.linked and before is not None:
+                    size = max(size, before.size)
+                    linked = range(wire.cuts(len(before.data), before.size))
+                    terms += [(fec.coefficient(fec.LINKED_ROW + row, cut), before.cut(cut)) for cut in linked]
+                block.repairs.append(fec.repair(terms, size))
                 block.flying[REPAIR + row] = 1
                 yield block, REPAIR + row
+
+    def _may_link(self, before: Outgoing) -> bool:
+        return (
+            self.pushed - before.pushed < _LINKED_WITHIN
+            and before.size <= self.size * _LINKED_LONGER
+            and max(len(self.data), 1) <= self.size * fec.MAX_LINKED
+            and 0 < len(before.data) <= before.size * fec.MAX_LINKED
+        )
 
     def part(self, block: Block, symbol: int, packet: int, pieces: int) -> bytes:
         """The datagram of a symbol."""
         repair = symbol >= REPAIR
         if repair:
-            index, body = block.index << 8 | symbol - REPAIR, block.repairs[symbol - REPAIR]
+            index, body = (1 if self.linked else block.index) << 8 | symbol - REPAIR, block.repairs[symbol - REPAIR]
         else:
             index = symbol * len(self.blocks) + block.index
             body = self.cut(index)

@@ -61,6 +61,7 @@ class Sender:
         self._cursor: deque[tuple[Block, int]] = deque()
         self._urgent: deque[tuple[Block, int]] = deque()
         self._copies: list[tuple[float, int, Block, int]] = []
+        self._before: Outgoing | None = None
         self._flight = Flight()
         self._tail: Sent | None = None
         self._tail_at: float | None = None
@@ -217,7 +218,8 @@ class Sender:
         if not self._cursor and self._fresh:
             outgoing = self._fresh.popleft()
             self.backlog -= len(outgoing.data)
-            self._cursor.extend(outgoing.begin(self.estimate.loss, self._repair))
+            self._cursor.extend(outgoing.begin(self.estimate.loss, self._repair, self._before))
+            self._before = outgoing
             if self._repair and len(self._cursor) == 1 and self.estimate.loss >= _LOSSY:
                 self._copy(*self._cursor[0], now)
         return (*self._cursor.popleft(), False) if self._cursor else None

@@ -11,7 +11,9 @@ Down, each:
              u16 index   u16 size: the message is cut every `size` bytes, this is cut number `index`; its bytes follow
     repair   u32 message number   u32 length (as above)   u8 block   u8 row   u16 size, then `size` bytes.
              With count = max(1, ceil(length / size)) cuts there are blocks = ceil(count / 64) blocks; block b holds the
-             cuts b, b + blocks, b + 2 * blocks, …, which are its columns 0, 1, 2, …; `row` says which sum (fec.py)
+             cuts b, b + blocks, b + 2 * blocks, …, which are its columns 0, 1, 2, …; `row` says which sum (fec.py).
+             Where there is one block, block 1 says linked: the cuts of the message numbered one less (at most 32) are
+             summed in too, with the factors of row + 16; the bytes are then as many as the longer message's size
     beat     any bytes: a sign of life, an acknowledgement, padding that measures the way
 
 Up:
@@ -41,6 +43,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sandbox.words import BadRequest
+from streaming.datagrams import fec
 
 VERSION: Final = 1
 DATA: Final = VERSION << 4 | 1
@@ -180,7 +183,11 @@ def parse_down(datagram: bytes) -> Part | Beat:
     if first == DATA:
         fits = index < count and len(body) == min(size, length - index * size)
     else:
-        fits = index >> 8 < blocks(count, 64) and index & 0xFF < 32 and len(body) == size  # noqa: PLR2004 - see above
+        number_of_blocks = blocks(count, fec.MAX_BLOCK)
+        linked = number_of_blocks == 1 and index >> 8 == 1
+        fits = index & 0xFF < fec.MAX_REPAIR and (
+            (linked and len(body) >= size) or (index >> 8 < number_of_blocks and len(body) == size)
+        )
     if not fits:
         raise Nonsense("a cut that does not fit its message")
     return Part(packet, pieces, first == REPAIR, number, length, text, index, size, body)
