@@ -59,6 +59,15 @@ def xvfb() -> Finding:
     return finding
 
 
+def pulseaudio() -> Finding:
+    """The sound server each sandbox gets one of; without it operators cannot hear pages."""
+    for name in ("pulseaudio", "parec"):
+        finding = _program(name, "pulseaudio", "the pages' sound", version=False)
+        if finding.health is Health.MISSING:
+            return Finding("PulseAudio", Health.LIMITED, "not found: pages cannot be heard", finding.remedy)
+    return Finding("PulseAudio", Health.FINE, str(shutil.which("pulseaudio")))
+
+
 def python() -> Finding:
     """The interpreter."""
     return Finding("Python", Health.FINE, f"{sys.version.split()[0]} at {sys.executable}")
@@ -117,7 +126,7 @@ def state_dir(path: Path) -> Finding:
     return Finding("state directory", Health.FINE, f"{path}: {free:.0f} GB free")
 
 
-CHECKS: tuple[Callable[[], Finding], ...] = (python, chromium, xvfb, libxcb, fonts, isolation, demo)
+CHECKS: tuple[Callable[[], Finding], ...] = (python, chromium, xvfb, pulseaudio, libxcb, fonts, isolation, demo)
 
 
 def examine(state: Path) -> list[Finding]:
