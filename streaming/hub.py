@@ -41,8 +41,9 @@ from streaming import protocol
 from streaming.composer import blank
 from streaming.control import Decision, Mode
 from streaming.pacing import StreamSettings, Way
-from streaming.protocol import Ack, Hello, Input, Ping, Up, Visible, WantKeyFrame, WayReport
+from streaming.protocol import Ack, Hear, Hello, Input, Ping, Up, Visible, WantKeyFrame, WayReport
 from streaming.rendition import Cut, Rendition, Variant
+from streaming.sound import Listener, Sound, SoundSource, SoundStatistics
 from streaming.viewer import Viewer, ViewerStatistics
 
 _IDLE_S: Final = 1.0
@@ -63,6 +64,7 @@ class HubStatistics:
     fps: float
     encode_ms: float
     decisions: tuple[Decision, ...]
+    sound: SoundStatistics
 
 
 class StreamHub:
@@ -76,6 +78,7 @@ class StreamHub:
         *,
         sandbox: SandboxId | str = "",
         on_activity: Callable[[OperatorId], None] | None = None,
+        sound: SoundSource | None = None,
     ) -> None:
         self._screen = screen
         self._clock = clock
@@ -84,6 +87,8 @@ class StreamHub:
         self._on_activity = on_activity
         self._loop = asyncio.get_running_loop()
         self._viewers: list[Viewer] = []
+        self._sound = Sound(sound, clock)
+        self._ears: dict[Viewer, Listener] = {}
         self._active_at: dict[OperatorId, float] = {}
         self._held: deque[tuple[Cut, float]] = deque()
         self._holder, self._epoch = NOBODY, Epoch(0)
@@ -122,6 +127,7 @@ class StreamHub:
             await viewer.close(self._ended.kind, self._ended.message)
             return
         self._viewers.append(viewer)
+        self._ears[viewer] = Listener(viewer.say, viewer.hear, lambda: not self._masks or self._holds(viewer))
         self._greet(viewer)
         tasks = [
             asyncio.create_task(viewer.write()),
@@ -145,6 +151,7 @@ class StreamHub:
 
     async def _leave(self, viewer: Viewer) -> None:
         self._viewers.remove(viewer)
+        self._sound.leave(self._ears.pop(viewer))
         viewer.pictures = ()
         self._assign(viewer)
         if self._holds(viewer):
@@ -169,6 +176,8 @@ class StreamHub:
             case WayReport():
                 viewer.report(what)
                 self._repace()
+            case Hear():
+                self._sound.turn(self._ears[viewer], what.on)
             case Visible():
                 viewer.visible = what.on
                 self._assign(viewer)
@@ -475,6 +484,7 @@ class StreamHub:
         return HubStatistics(
             tuple(viewer.statistics() for viewer in self._viewers), len(self._renditions), self._grabs, self._encoded,
             self._bytes, self._fps(), self._encode_ms(), decisions,
+            self._sound.statistics(),
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -484,6 +494,7 @@ class StreamHub:
         self._stopping = True
         self._work.set()
         self._screen.wake()
+        await self._sound.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, 5.0)

@@ -8,6 +8,7 @@ Up: text frames, one JSON object each, `t` names the message. Anything not exact
     way        kind ("socket", "datagrams") rate (bits/s) rtt queue (milliseconds) loss: what the way to the viewer is
                like; the server says it, no browser does
     visible    on: false stops the pictures (a hidden console), true starts them again with a key frame
+    sound      on: whether this viewer wants to hear the page; off until it asks
     ack        f: frame number shown; d: milliseconds it took to decode (optional)
     keyframe   the viewer lost its place
     ping       c: any number, comes back in `pong`; rtt: milliseconds the last one took (optional)
@@ -31,9 +32,10 @@ Down, text:
     prompts    prompts: [{id, kind, origin, message, default, multiple, realm}]; only to the holder's viewers
     clipboard  text; only to the holder's viewers
     refused    n (or null) kind why: an input that had no effect
+    sound      state ("on", "none") why: what became of it; "none" says why, as a sentence. Turning it off has no answer
     pong       c fps encode_ms viewers decision (`control.Decision.to_wire`, null before the first)
 
-Down, binary: one frame, see `streaming.ops`.
+Down, binary: one frame, see `streaming.ops`, or one packet of sound, see `streaming.sound`; the first byte says which.
 """
 
 from __future__ import annotations
@@ -116,6 +118,13 @@ class Visible:
 
 
 @dataclass(frozen=True, slots=True)
+class Hear:
+    """Whether this viewer wants to hear the page."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """A picture is on the viewer's screen."""
 
@@ -145,7 +154,7 @@ class Input:
     number: int | None
 
 
-type Up = Hello | WayReport | Visible | Ack | WantKeyFrame | Ping | Input
+type Up = Hello | WayReport | Visible | Hear | Ack | WantKeyFrame | Ping | Input
 type _Check = Callable[[str, Any], Any]
 
 
@@ -254,6 +263,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, _Check]]] = {
         "queue": _number(1e6),
     },
     "visible": {"on": _flag},
+    "sound": {"on": _flag},
     "ack": {"f": _whole(0, (1 << 32) - 1), "d": _number(1e9)},
     "keyframe": {},
     "ping": {"c": _number(1e15), "rtt": _number(1e9)},
@@ -335,6 +345,8 @@ def _build(kind: str, fields: dict[str, Any]) -> Up:
         return WayReport(fields["kind"], fields["rate"], fields["rtt"], fields["loss"], fields["queue"])
     if kind == "visible":
         return Visible(fields["on"])
+    if kind == "sound":
+        return Hear(fields["on"])
     if kind == "ack":
         return Ack(fields["f"], fields.get("d"))
     if kind == "ping":
@@ -395,6 +407,11 @@ def say_clipboard(text: str) -> str:
 def say_refused(error: BatonError, number: int | None) -> str:
     """Say that an input had no effect, and why."""
     return _say("refused", n=number, kind=error.kind.value, why=error.message)
+
+
+def say_sound(why: str = "") -> str:
+    """Say that the viewer hears the page from now on, or why it does not."""
+    return _say("sound", state="none" if why else "on", why=why)
 
 
 def say_pong(

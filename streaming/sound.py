@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import struct
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +21,7 @@ import structlog
 from numpy.typing import NDArray
 
 from sandbox.words import BadRequest, BatonError, Clock
+from streaming.protocol import say_sound
 
 KIND: Final = 3
 """The first byte of a sound message, which tells it from a picture's."""
@@ -119,11 +119,6 @@ def unpack(message: bytes) -> tuple[int, int, bytes]:
     return number, taken_us, message[_HEADER.size :]
 
 
-def say_sound(state: str, why: str = "") -> str:
-    """Say what became of a viewer's sound: "on", "off", or "none" and why."""
-    return json.dumps({"t": "sound", "state": state, "why": why}, separators=(",", ":"))
-
-
 class Sound:
     """The sound of one sandbox for any number of viewers. Call it on the event loop; end it with `close`."""
 
@@ -140,17 +135,15 @@ class Sound:
         return f"<Sound listeners={len(self._listeners)} packets={self._number}>"
 
     def turn(self, listener: Listener, on: bool) -> None:
-        """Let a viewer hear from now on, or no more, and tell it. The first one starts the recorder."""
+        """Let a viewer hear from now on, and tell it what became of that, or no more. The first starts the recorder."""
         if not on:
             self.leave(listener)
-            listener.say(say_sound("off"))
             return
         if self._source is None or self._source.why:
-            why = self._source.why if self._source else "The sound of this sandbox cannot be heard."
-            listener.say(say_sound("none", why))
+            listener.say(say_sound(self._source.why if self._source else "The sound of this sandbox cannot be heard."))
             return
         self._listeners.setdefault(listener, 0.0)
-        listener.say(say_sound("on"))
+        listener.say(say_sound())
         if self._task is None:
             self._task = asyncio.create_task(self._record(self._source))
 
@@ -195,7 +188,7 @@ class Sound:
         for listener in list(self._listeners):
             self._listeners.pop(listener)
             with contextlib.suppress(BatonError):
-                listener.say(say_sound("none", source.why or why))
+                listener.say(say_sound(source.why or why))
 
     def _hand_out(self, packet: bytes | None) -> None:
         """Send a packet to whoever may hear it; without a packet only mark who may not."""

@@ -24,6 +24,7 @@ _MAX_INPUTS: Final = 2000
 _MAX_WAITING: Final = 2000
 _FIRST_WINDOW: Final = 3
 _LONGEST_MS: Final = 2000.0
+_MAX_SOUNDS: Final = 25
 _log = structlog.get_logger(__name__)
 
 
@@ -63,7 +64,8 @@ class Viewer:
         self._socket = socket
         self._reported: Way | None = None
         self._told: Variant | None = None
-        self._out: deque[str | Cut] = deque()
+        self._out: deque[str | Cut | bytes] = deque()
+        self._sounds = 0
         self._out_ready = asyncio.Event()
         self._inputs: deque[Input] = deque()
         self._inputs_ready = asyncio.Event()
@@ -93,6 +95,13 @@ class Viewer:
         self._out.append(cut)
         self._out_ready.set()
 
+    def hear(self, message: bytes) -> None:
+        """Queue a packet of sound, unless half a second of it waits already: late sound is worth nothing."""
+        if self._sounds < _MAX_SOUNDS:
+            self._sounds += 1
+            self._out.append(message)
+            self._out_ready.set()
+
     def forget_pictures(self) -> None:
         """Drop the pictures that have not left yet; the next one must be a key frame."""
         self._out = deque(item for item in self._out if not isinstance(item, Cut))
@@ -106,8 +115,9 @@ class Viewer:
             self._out_ready.clear()
             while self._out:
                 item = self._out.popleft()
-                message = item if isinstance(item, str) else item.data
-                self._frames += not isinstance(item, str)
+                message = item.data if isinstance(item, Cut) else item
+                self._frames += isinstance(item, Cut)
+                self._sounds -= isinstance(item, bytes)
                 self._bytes += len(message)
                 await self._socket.send(message)
 

@@ -48,7 +48,9 @@ async def _keep(directory: Path) -> None:
     async def stream(socket: ServerConnection, query: Mapping[str, str]) -> None:
         nonlocal hub
         if hub is None:
-            hub = StreamHub(keeper.screen, clock, sandbox=keeper.config.sandbox, on_activity=active)
+            hub = StreamHub(
+                keeper.screen, clock, sandbox=keeper.config.sandbox, on_activity=active, sound=keeper.assembly.sound
+            )  # fmt: skip
             keeper.at_close(hub.close)
         await hub.serve(socket, query)
 

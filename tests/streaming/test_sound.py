@@ -153,7 +153,7 @@ async def test_all_listeners_get_the_same_packet() -> None:
     await settled()
     assert tape.recorders == 0
     assert not sound.statistics().recording
-    assert ann.said == [("on", ""), ("off", "")]
+    assert ann.said == [("on", "")]
     await sound.close()
 
 
