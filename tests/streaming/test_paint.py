@@ -8,6 +8,7 @@ import random
 import shutil
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from PIL import Image
 from playwright.async_api import Page, Route, async_playwright
 
 from sandbox.screen import Rect, Size
-from streaming.ops import Coding, Copy, Fill, Flag, Frame, Keep, Op, Pixels, Show, Video, pack_frame
+from streaming.canvas import Canvas
+from streaming.lossless import Packer
+from streaming.ops import Coding, Copy, Fill, Flag, Frame, Keep, Op, Pixels, Show, Video, pack_frame, parse_frame
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -40,7 +43,7 @@ window.start = () => {
   window.painter?.close();
   window.log = [];
   window.painter = new Painter(canvas, {
-    shown: ({ number }) => log.push(['shown', number]),
+    shown: ({ number, quiet }) => log.push([quiet ? 'quiet' : 'shown', number]),
     lost: error => log.push(['lost', error && error.message]),
     size: (width, height) => log.push(['size', width, height]),
   });
@@ -155,7 +158,8 @@ def pixels(picture: Rgb, *rects: Rect, colour: bool = True, stored: bool = False
     red, green, blue = np.concatenate(parts).T
     planes = [green, blue - green, red - green] if colour else [green]
     data = b"".join(plane.astype(np.uint8).tobytes() for plane in planes)
-    return Pixels(rects, colour, stored, data if stored else deflated(data))
+    tints = tuple(enumerate(rects)) if colour else ()
+    return Pixels(rects, data if stored else deflated(data), tints, stored)
 
 
 def cut(picture: Rgb, rect: Rect) -> Rgb:
@@ -189,7 +193,7 @@ async def test_pixels_are_exact(viewer: Viewer) -> None:
 
 
 async def test_a_frame_without_video_is_painted_at_once(viewer: Viewer) -> None:
-    """Frames without video are on the canvas and told when `push` returns; quiet ones are not told."""
+    """Frames without video are on the canvas and told when `push` returns."""
     await viewer.begin()
     told = len(await viewer.log())
     messages = [
@@ -198,7 +202,8 @@ async def test_a_frame_without_video_is_painted_at_once(viewer: Viewer) -> None:
         viewer.message(pixels(noise(SIZE), Rect(0, 0, 150, 90))),
     ]
     texts = [base64.b64encode(one).decode() for one in messages]
-    assert await viewer.page.evaluate("texts => push(texts)", texts) == told + 2
+    assert await viewer.page.evaluate("texts => push(texts)", texts) == told + 3
+    assert [name for name, *_ in await viewer.log()][told:] == ["shown", "quiet", "shown"]
     assert (await viewer.shown() == noise(SIZE)).all()
 
 
@@ -270,10 +275,11 @@ def torn(viewer: Viewer) -> list[bytes]:
     return [
         viewer.message(first, good)[:-7],
         viewer.message(first) + b"\x09",
-        viewer.message(first, Pixels(good.rects, True, False, bytes(bad))),
-        viewer.message(first, Pixels(good.rects, True, False, good.data[:-9])),
-        viewer.message(first, Pixels(good.rects, False, False, good.data)),
-        viewer.message(first, Pixels(good.rects, True, True, good.data)),
+        viewer.message(first, replace(good, data=bytes(bad))),
+        viewer.message(first, replace(good, data=good.data[:-9])),
+        viewer.message(first, replace(good, tints=())),
+        viewer.message(first, replace(good, stored=True)),
+        viewer.message(first, replace(good, tints=((0, Rect(1, 0, 150, 90)),))),
         viewer.message(first, Video(0, Coding.H264, False, Rect(0, 0, 9, 9), b"\x00\x00\x01\x41\x9a")),
         viewer.message(first, Video(0, Coding.H264, True, Rect(0, 0, 9, 9), b"nothing")),
         viewer.message(first, Video(0, Coding.JPEG, True, Rect(0, 0, 9, 9), b"nothing")),
@@ -285,7 +291,7 @@ def torn(viewer: Viewer) -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize("which", range(12))
+@pytest.mark.parametrize("which", range(13))
 async def test_what_is_broken_is_not_painted(viewer: Viewer, which: int) -> None:
     """After a broken message a key frame is asked for, nothing of it or after it is shown, and a key frame mends it."""
     want = await viewer.begin()
@@ -516,3 +522,24 @@ async def test_inflate_undoes_deflate(viewer: Viewer, strategy: int) -> None:
             assert await viewer.page.evaluate(refused, [short, len(data)]) == "RangeError"
             for size in {len(data) + 1, max(0, len(data) - 1)} - {len(data)}:
                 assert await viewer.page.evaluate(refused, [text, size]) == "RangeError"
+
+
+async def test_pixels_refer_to_what_came_before(viewer: Viewer) -> None:
+    """Greens of earlier messages, at most a window of them, and none of a key frame's."""
+    size = Size(220, 96)
+    picture, canvas, packer = noise(size, 9), Canvas(), Packer()
+    shown = np.zeros((*picture.shape[:2], 4), np.uint8)
+    shown[..., :3] = picture[..., ::-1]
+    areas = [Rect(0, 0, 140, 90), Rect(10, 5, 140, 90), Rect(0, 0, 30, 20), Rect(3, 1, 200, 60)]
+    key = viewer.message(*packer.rects(shown, areas[:1], 6), size=size)
+    packer.forget()
+    messages = [key]
+    for area in areas:
+        messages.append(viewer.message(*packer.rects(shown, [area], 6)))
+        packer.sent()
+    for message in messages:
+        canvas.paint(parse_frame(message))
+        await viewer.push(message)
+    assert any(isinstance(op, Pixels) and op.goes_on for message in messages for op in parse_frame(message).ops)
+    assert sum(map(len, messages[2:])) < sum(area.width * area.height for area in areas[1:]) * 3
+    assert (await viewer.shown() == canvas.pixels).all()
