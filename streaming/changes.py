@@ -17,8 +17,6 @@ from sandbox.screen import Rect
 
 TILE: Final = 16
 _WORDS: Final = TILE // 8
-_GAP_TILES: Final = 2
-"""Unchanged tiles between two changed ones that are cheaper to send than another rectangle."""
 _STEP: Final = 4
 """Every so many columns count when rows are compared for scrolling; a guess is checked against every pixel later."""
 _LEAST_MATCHES: Final = 12
@@ -81,23 +79,26 @@ def tile_rect(tiles: Tiles) -> Rect | None:
     return Rect(left, top, (int(columns[-1]) + 1) * TILE - left, (int(rows[-1]) + 1) * TILE - top)
 
 
-def mark(tiles: Tiles, rect: Rect, value: bool = True) -> None:
-    """Set every tile that `rect` touches."""
-    tiles[rect.y // TILE : -(-(rect.y + rect.height) // TILE), rect.x // TILE : -(-(rect.x + rect.width) // TILE)] = (
-        value
+def touched(rect: Rect) -> tuple[slice, slice]:
+    """Return where in a tile map the tiles are that `rect` touches."""
+    return (
+        slice(rect.y // TILE, -(-(rect.y + rect.height) // TILE)),
+        slice(rect.x // TILE, -(-(rect.x + rect.width) // TILE)),
     )
 
 
-def to_rects(tiles: Tiles, width: int, height: int, *, gap: int = _GAP_TILES) -> list[Rect]:
-    """Cover the map's true tiles with few rectangles that do not overlap, cut to `width` and `height` pixels.
+def mark(tiles: Tiles, rect: Rect) -> None:
+    """Set every tile that `rect` touches."""
+    tiles[touched(rect)] = True
 
-    Up to `gap` false tiles between two true ones of a row are covered with them.
-    """
+
+def to_rects(tiles: Tiles, width: int, height: int) -> list[Rect]:
+    """Cover the map's true tiles, and no others, with few rectangles that do not overlap, cut to the size."""
     done: list[list[int]] = []
     growing: dict[tuple[int, int], list[int]] = {}
     last_row = -1
     still: dict[tuple[int, int], list[int]] = {}
-    for row, start, end in _runs(tiles, gap):
+    for row, start, end in _runs(tiles):
         if row != last_row:
             growing = still if row == last_row + 1 else {}
             still, last_row = {}, row
@@ -113,16 +114,23 @@ def to_rects(tiles: Tiles, width: int, height: int, *, gap: int = _GAP_TILES) ->
     ]
 
 
-def _runs(tiles: Tiles, gap: int) -> list[tuple[int, int, int]]:
+def bridged(tiles: Tiles, gap: int) -> Tiles:
+    """Return the map with up to `gap` false tiles between two true ones of a row true as well.
+
+    Painting an unchanged tile can be cheaper than another rectangle; whoever paints it must know that it did.
+    """
+    whole = tiles.copy()
+    for hole in range(1, min(gap, tiles.shape[1] - 2) + 1):
+        both = tiles[:, : -1 - hole] & tiles[:, 1 + hole :]
+        for offset in range(1, hole + 1):
+            whole[:, offset : offset + both.shape[1]] |= both
+    return whole
+
+
+def _runs(tiles: Tiles) -> list[tuple[int, int, int]]:
     """Return row, first column and the column after the last of each run, row by row."""
     closed = np.zeros((tiles.shape[0], tiles.shape[1] + 2), np.int8)
     closed[:, 1:-1] = tiles
-    for hole in range(1, gap + 1):
-        if hole + 1 >= closed.shape[1]:
-            break
-        bridged = closed[:, : -1 - hole] & closed[:, 1 + hole :]
-        for offset in range(1, hole + 1):
-            closed[:, offset : offset + bridged.shape[1]] |= bridged
     edges = np.diff(closed, axis=1)
     rows, starts = np.nonzero(edges == 1)
     _, ends = np.nonzero(edges == -1)

@@ -16,6 +16,7 @@ from streaming.changes import (
     TILE,
     Pixels32,
     Tiles,
+    bridged,
     changed_tiles,
     mark,
     no_tiles,
@@ -24,6 +25,7 @@ from streaming.changes import (
     tighten,
     tile_rect,
     to_rects,
+    touched,
 )
 from streaming.control import Decision, Network, Scene
 from streaming.kept import KeptPictures
@@ -35,6 +37,8 @@ from streaming.protocol import Pictures
 _LARGE: Final = 96
 """Tiles; fewer are not worth looking for elsewhere."""
 _FEW_RECTS: Final = 24
+_GAP_TILES: Final = 2
+"""Unchanged tiles between two changed ones that are cheaper to send than another rectangle."""
 _FREE: Final = 4096
 """Bytes of exact pixels that are always cheaper than thinking about video."""
 _KEEP_AFTER_S: Final = 0.15
@@ -173,12 +177,12 @@ class Composer:
         scrolling = self._scrolled_at == now
         bearable = purse if scrolling or not again else min(purse, decision.burst * _MOVING_SHARE)
         for levels in (None, _COARSEST if scrolling else _COARSE):
-            ops = self._pack(picture, current, rest, decision, levels)
+            ops, painted = self._pack(picture, current, rest, decision, levels)
             cost = size_of(ops)
             if cost <= max(_FREE, bearable if levels is None or again else bearable * 1.5) or (levels and scrolling):
                 self._tokens -= cost if cost > _FREE else 0
                 self._packer.sent()
-                self._learn(current, rest, exact=levels is None)
+                self._learn(current, painted, exact=levels is None)
                 return ops
             if levels is None and decision.network is Network.NEAR:
                 break
@@ -190,16 +194,24 @@ class Composer:
 
     def _pack(
         self, picture: Picture, current: Pixels32, tiles: Tiles, decision: Decision, levels: int | None
-    ) -> list[Op]:
-        rects = to_rects(tiles, self._size.width, self._size.height, gap=1)
+    ) -> tuple[list[Op], Tiles]:
+        """Return what paints `tiles`, and which tiles it paints."""
+        painted = bridged(tiles, 1)
+        rects = to_rects(painted, self._size.width, self._size.height)
         if len(rects) <= _FEW_RECTS:
-            tight = [tighten(current, self._before, rect) for rect in rects]
-            return self._packer.rects(picture, tight, decision.level, levels=levels)
-        return self._packer.tiles(picture, tiles, self._size, decision.level, levels=levels)
+            # where the viewer has something inexact, what seems the same is not
+            tight = [rect if self._inexact(rect) else tighten(current, self._before, rect) for rect in rects]
+            return self._packer.rects(picture, tight, decision.level, levels=levels), painted
+        # what is exact is not made coarse for the sake of fewer rectangles
+        painted = bridged(tiles, _GAP_TILES) if levels is None else tiles
+        return self._packer.tiles(picture, painted, self._size, decision.level, levels=levels), painted
+
+    def _inexact(self, rect: Rect) -> bool:
+        return bool(self._lossy[touched(rect)].any())
 
     def _learn(self, current: Pixels32, tiles: Tiles, *, exact: bool) -> None:
         """The viewer has these tiles now."""
-        for rect in to_rects(tiles, current.shape[1], current.shape[0], gap=0):
+        for rect in to_rects(tiles, current.shape[1], current.shape[0]):
             area = slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width)
             self._before[area] = current[area]
         if exact:
@@ -222,6 +234,7 @@ class Composer:
         where = np.flatnonzero(self._lossy)[:count]
         tiles = np.zeros_like(self._lossy)
         tiles.flat[where] = True
+        tiles = bridged(tiles, _GAP_TILES)
         # the picture may be newer than what was composed, but then its damage is still to come and repaints it
         ops = self._packer.tiles(picture, tiles, self._size, decision.level)
         self._packer.sent()

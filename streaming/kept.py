@@ -79,7 +79,7 @@ class KeptPictures:
         if int((same & wanted).sum()) < int(wanted.sum()) * _WORTH_SHOWING:
             return None
         self._use(slot)
-        show = Show(slot, tuple(to_rects(same, pixels.shape[1], pixels.shape[0], gap=0)))
+        show = Show(slot, tuple(to_rects(same, pixels.shape[1], pixels.shape[0])))
         return show, same, same & self._slots[slot].lossy
 
     def _likest(self, sample: Pixels32) -> int | None:

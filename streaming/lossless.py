@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from sandbox.screen import Picture, Rect, Size
-from streaming.changes import TILE, Pixels32, Tiles, tiles_with_bits, to_rects
+from streaming.changes import TILE, Pixels32, Tiles, tiles_with_bits, to_rects, touched
 from streaming.ops import HISTORY, Fill, Op, Pixels
 
 QUICK: Final = 2
@@ -111,10 +111,10 @@ class Packer:
         rects = to_rects(tiles, size.width, size.height)
         which = np.full(tiles.shape, -1)
         for index, rect in enumerate(rects):
-            which[_tile_area(rect)] = index
+            which[touched(rect)] = index
         coloured = _coloured_tiles(pixels32(picture)) & (which >= 0)
         tints: list[tuple[int, Rect]] = []
-        for part in to_rects(coloured, size.width, size.height, gap=0):
+        for part in to_rects(coloured, size.width, size.height):
             tints += _split(part, which)
         return [self._pack(picture, rects, tints, level, levels, alone=alone)]
 
@@ -166,17 +166,9 @@ class Packer:
         return Pixels(tuple(rects), raw, tuple(tints), stored=True)
 
 
-def _tile_area(rect: Rect) -> tuple[slice, slice]:
-    return (
-        slice(rect.y // TILE, -(-(rect.y + rect.height) // TILE)),
-        slice(rect.x // TILE, -(-(rect.x + rect.width) // TILE)),
-    )
-
-
 def _split(part: Rect, which: NDArray[np.int_]) -> list[tuple[int, Rect]]:
     """Cut a coloured part where it crosses from one rectangle into another."""
-    area = _tile_area(part)
-    found = which[area]
+    found = which[touched(part)]
     first = int(found[0, 0])
     if (found == first).all():
         return [(first, part)]
