@@ -146,20 +146,36 @@ def noise(size: Size, seed: int = 1) -> Rgb:
     return np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8)
 
 
-def deflated(data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
-    """Raw deflate."""
-    packer = zlib.compressobj(level, zlib.DEFLATED, -15, strategy=strategy)
+def grey(seed: int) -> Rgb:
+    """Noise without colour."""
+    return np.repeat(noise(SIZE, seed)[..., :1], 3, axis=2)
+
+
+def deflated(
+    data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY, before: bytes | None = None
+) -> bytes:
+    """Raw deflate, which may refer to what came before."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL, strategy, before or b"")
     return packer.compress(data) + packer.flush()
 
 
-def pixels(picture: Rgb, *rects: Rect, colour: bool = True, stored: bool = False) -> Pixels:
-    """Say what `picture` has in these rectangles."""
-    parts = [picture[r.y : r.y + r.height, r.x : r.x + r.width].reshape(-1, 3) for r in rects]
-    red, green, blue = np.concatenate(parts).T
-    planes = [green, blue - green, red - green] if colour else [green]
-    data = b"".join(plane.astype(np.uint8).tobytes() for plane in planes)
-    tints = tuple(enumerate(rects)) if colour else ()
-    return Pixels(rects, data if stored else deflated(data), tints, stored)
+def greens(picture: Rgb, *rects: Rect) -> bytes:
+    """The green of every pixel."""
+    return b"".join(cut(picture, rect)[..., 1].tobytes() for rect in rects)
+
+
+def pixels(
+    picture: Rgb, *rects: Rect, tints: Sequence[tuple[int, Rect]] | None = None, stored: bool = False,
+    before: bytes | None = None,
+) -> Pixels:  # fmt: skip
+    """Say what `picture` has in these rectangles, coloured where `tints` says (everywhere), deflated after `before`."""
+    tints = list(enumerate(rects)) if tints is None else tints
+    coloured = [cut(picture, rect).reshape(-1, 3) for _, rect in tints]
+    data = greens(picture, *rects)
+    for level in (2, 0):
+        data += b"".join((part[:, level] - part[:, 1]).astype(np.uint8).tobytes() for part in coloured)
+    packed = data if stored else deflated(data, before=before)
+    return Pixels(rects, packed, tuple(tints), stored, before is not None)
 
 
 def cut(picture: Rgb, rect: Rect) -> Rgb:
@@ -181,15 +197,50 @@ async def test_pixels_are_exact(viewer: Viewer) -> None:
     """Every form of PIXELS, over many rectangles, shows exactly what it says and nothing beside."""
     want = await viewer.begin()
     assert (await viewer.shown() == want).all()
-    grey = np.repeat(noise(SIZE, 2)[..., :1], 3, axis=2)
     rects = [Rect(x, y, 1 + x % 7, 1 + y % 5) for x in range(3, 140, 11) for y in range(2, 80, 13)]
-    for source, colour, stored in [(noise(SIZE, 3), True, False), (grey, False, False), (noise(SIZE, 4), True, True),
-                                   (255 - grey, False, True)]:  # fmt: skip
-        await viewer.push(viewer.message(pixels(source, *rects, colour=colour, stored=stored)))
+    plain: list[tuple[int, Rect]] = []
+    for source, tints, stored in [
+        (noise(SIZE, 3), None, False), (grey(2), plain, False), (noise(SIZE, 4), None, True), (grey(6), plain, True),
+    ]:  # fmt: skip
+        await viewer.push(viewer.message(pixels(source, *rects, tints=tints, stored=stored)))
         for rect in rects:
             cut(want, rect)[...] = cut(source, rect)
         assert (await viewer.shown() == want).all()
     assert await viewer.log() == [["size", 150, 90], *(["shown", number] for number in range(1, 6))]
+
+
+async def test_colour_only_where_there_is_some(viewer: Viewer) -> None:
+    """Coloured parts lie in grey rectangles, several in one, each with colours of its own."""
+    want, source = await viewer.begin(), grey(3)
+    rects = [Rect(2, 3, 60, 40), Rect(80, 1, 70, 89), Rect(10, 50, 1, 1)]
+    tints = [(0, Rect(2, 3, 5, 40)), (1, Rect(149, 89, 1, 1)), (0, Rect(30, 20, 32, 23)), (1, Rect(81, 2, 60, 5))]
+    for _, rect in tints:
+        cut(source, rect)[...] = cut(noise(SIZE, 8), rect)
+    await viewer.push(viewer.message(pixels(source, *rects, tints=tints)))
+    for rect in rects:
+        cut(want, rect)[...] = cut(source, rect)
+    assert (await viewer.shown() == want).all()
+
+    await viewer.push(viewer.message(pixels(source, *rects, tints=[(2, Rect(10, 50, 2, 1))])))
+    assert (await viewer.log())[-1] == ["lost", "colour outside its rectangle"]
+
+
+async def test_pixels_refer_to_earlier_ones(viewer: Viewer) -> None:
+    """What goes on is unpacked after the greens of the frames before it, as many as deflate can reach."""
+    want, before = await viewer.begin(), b""
+    for seed in range(9):
+        rects = [Rect(seed * 3, seed * 5, 120, 40), Rect(0, 0, 7, 9)]
+        source = noise(SIZE, seed % 2)
+        await viewer.push(viewer.message(pixels(source, *rects, before=before)))
+        before = (before + greens(source, *rects))[-32768:]
+        for rect in rects:
+            cut(want, rect)[...] = cut(source, rect)
+        assert (await viewer.shown() == want).all()
+    largest = Rect(0, 0, 150, 90)
+    for _ in range(4):
+        await viewer.push(viewer.message(pixels(source, largest, before=before)))
+        before = (before + greens(source, largest))[-32768:]
+    assert (await viewer.shown() == source).all()
 
 
 async def test_a_frame_without_video_is_painted_at_once(viewer: Viewer) -> None:
@@ -465,6 +516,7 @@ async def test_long_mixed_frames(viewer: Viewer) -> None:
     """Hundreds of frames of everything that is exact leave exactly what they say."""
     rng, want = random.Random(7), await viewer.begin()
     kept: dict[int, Rgb] = {}
+    sent = bytearray()
 
     def somewhere() -> Rect:
         x, y = rng.randrange(150), rng.randrange(90)
@@ -490,9 +542,11 @@ async def test_long_mixed_frames(viewer: Viewer) -> None:
                 cut(want, rect)[...] = cut(kept[slot], rect)
                 return Show(slot, (rect,))
             case _:
-                source = noise(SIZE, rng.randrange(1000))
+                source, before = noise(SIZE, rng.randrange(1000)), rng.choice([None, bytes(sent)])
                 cut(want, rect)[...] = cut(source, rect)
-                return pixels(source, rect, stored=rng.random() < 0.3)
+                sent.extend(greens(source, rect))
+                del sent[:-32768]
+                return pixels(source, rect, stored=before is None and rng.random() < 0.3, before=before)
 
     for _ in range(12):
         await viewer.push(*(viewer.message(*(one() for _ in range(rng.randint(1, 6)))) for _ in range(25)))

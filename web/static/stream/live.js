@@ -387,9 +387,10 @@ export class LiveScreen extends EventTarget {
         this.#since.frames++;
         this.#since.decode += ms;
         this.#stats.frames++;
+        this.#latency.painted(frame.taken, performance.now(), this.#quickest);
+        if (frame.quiet) return;
         if (!this.#ack.due) queueMicrotask(() => this.#acknowledge());
         this.#ack = { due: true, frame: frame.number, ms };
-        this.#latency.painted(frame.taken, performance.now(), this.#quickest);
       },
       lost: error => {
         if (error) console.warn('stream: asking for a key frame', error);

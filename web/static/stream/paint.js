@@ -32,7 +32,7 @@ const GREY = Uint32Array.from({ length: 256 }, (_, level) => (OPAQUE | Math.imul
 
 /**
  * @typedef {object} On
- * @property {(frame: Frame, ms: number) => void} shown a frame is on the canvas, `ms` after it came; quiet ones are not told
+ * @property {(frame: Frame, ms: number) => void} shown a frame is on the canvas, `ms` after it came
  * @property {(error: unknown) => void} lost nothing can be painted until a key frame comes; told again with each frame in between
  * @property {(width: number, height: number) => void} size the canvas has another size
  */
@@ -201,7 +201,7 @@ export class Painter {
         this.#paint(job);
         this.#queue.shift();
         this.#free(job);
-        if (!job.frame.quiet) this.#on.shown(job.frame, performance.now() - job.began);
+        this.#on.shown(job.frame, performance.now() - job.began);
       }
     } catch (error) {
       this.#fail(error);
