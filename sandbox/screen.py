@@ -239,8 +239,11 @@ class Screen(Protocol):
         """
         ...
 
-    def grab(self, out: Picture) -> None:
-        """Copy the newest picture into `out`. Thread-safe. Raises `Gone` when the display has ended."""
+    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:
+        """Copy the newest picture into `out`; with `rects`, at least those parts of it.
+
+        Thread-safe. Raises `Gone` when the display has ended.
+        """
         ...
 
     def wake(self) -> None:

@@ -49,6 +49,7 @@ from streaming.viewer import Viewer, ViewerStatistics
 _IDLE_S: Final = 1.0
 _LATE_S: Final = 0.02
 _MAX_DELAYS: Final = 5
+_MANY_RECTS: Final = 64
 _log = structlog.get_logger(__name__)
 
 
@@ -104,6 +105,7 @@ class StreamHub:
         self._thread: threading.Thread | None = None
         # the encoder thread's own
         self._picture: Picture | None = None
+        self._painted: list[Rect] = []
         self._started = clock.monotonic()
         self._frame = self._grabs = self._encoded = self._bytes = 0
         self._recent: list[float] = []
@@ -425,6 +427,9 @@ class StreamHub:
 
     def _absorb(self, rects: Sequence[Rect] | None) -> None:
         if rects:
+            self._painted += rects
+            if len(self._painted) > _MANY_RECTS:
+                self._painted = [Rect(0, 0, self._screen.size.width, self._screen.size.height)]
             with self._lock:
                 for rendition in self._renditions.values():
                     rendition.damage(rects)
@@ -438,9 +443,10 @@ class StreamHub:
             cover = (self._masks, self._mask_generation)
         if fresh or self._picture is None:
             size = self._screen.size
+            painted, self._painted = self._painted, []
             if self._picture is None:
-                self._picture = blank(size)
-            self._screen.grab(self._picture[: size.height, : size.width])
+                self._picture, painted = blank(size), [Rect(0, 0, size.width, size.height)]
+            self._screen.grab(self._picture[: size.height, : size.width], painted)
             self._grabs += 1
         for rendition in due:
             self._compose(rendition, self._picture, cover, now)

@@ -88,7 +88,7 @@ class PaintedScreen:
             damage, self._damage, self._woken = self._damage, [], False
             return damage
 
-    def grab(self, out: Picture) -> None:
+    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:  # noqa: ARG002 - the whole is at hand
         """See `Screen`."""
         with self._changed:
             if self._gone:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from sandbox.screen import Picture, Size
+from sandbox.screen import Picture, Rect, Size
 from sandbox.words import Unavailable
 
 # XWDFileHeader: 25 big-endian CARD32; the colour map's cells of 12 bytes follow the header (X11/XWDFile.h).
@@ -34,12 +35,19 @@ class FrameBuffer:
         rows = np.frombuffer(self._map, np.uint8, stride * size.height, offset).reshape(size.height, stride)
         self._pixels = rows[:, : size.width * 4].reshape(size.height, size.width, 4)
 
-    def copy(self, out: Picture) -> None:
-        """Copy the whole picture into `out`; its last column and row, which no window reaches, repeat their neighbours.
+    def copy(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:
+        """Copy the picture, or `rects` of it, into `out`.
 
-        Chromium makes a window that would cover the screen one pixel smaller, so that no window manager takes it for
-        full screen, and Baton leaves it at that: pages are laid out exactly as in a Chromium of that size elsewhere.
+        Its last column and row, which no window reaches, repeat their neighbours: Chromium makes a window that would
+        cover the screen one pixel smaller, so that no window manager takes it for full screen, and Baton leaves it at
+        that. Pages are then laid out exactly as in a Chromium of that size elsewhere.
         """
-        np.copyto(out, self._pixels)
+        if rects is None:
+            np.copyto(out, self._pixels)
+        else:
+            for rect in rects:
+                top, left = max(0, rect.y), max(0, rect.x)
+                area = slice(top, max(top, rect.y + rect.height)), slice(left, max(left, rect.x + rect.width))
+                out[area] = self._pixels[area]
         out[:, -1] = out[:, -2]
         out[-1] = out[-2]

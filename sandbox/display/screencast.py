@@ -134,7 +134,7 @@ class ScreencastScreen:
         """See `Screen.wait`."""
         return self._damage.wait(timeout)
 
-    def grab(self, out: Picture) -> None:
+    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:  # noqa: ARG002 - the whole is at hand
         """See `Screen.grab`."""
         if self._damage.ended:
             raise Gone("the display of this sandbox has ended")

@@ -137,11 +137,11 @@ class X11Screen:
         """See `Screen.wait`."""
         return self._damage.wait(timeout)
 
-    def grab(self, out: Picture) -> None:
+    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:
         """See `Screen.grab`."""
         if self._damage.ended:
             raise Gone("the display of this sandbox has ended")
-        self._frame.copy(out)
+        self._frame.copy(out, rects)
 
     def wake(self) -> None:
         """See `Screen.wake`."""
