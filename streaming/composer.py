@@ -114,7 +114,7 @@ class Composer:
             rest = self._elsewhere(ops, current, rest, now)
         if moving is not None:
             ops.append(self._moving.picture(picture, current, moving, decision, now))
-            self._learn(current, moving, exact=False)
+            rest = rest & ~self._video_painted(current)
         if rest.any():
             ops += self._pixels(picture, current, rest, decision, now)
         return ops
@@ -124,7 +124,7 @@ class Composer:
         found = self._kept.find(current, rest)
         if found is not None:
             show, same, lossy = found
-            ops += [*self._keep(), show]
+            ops += [*self._keep(show.slot), show]
             self._learn(current, same, exact=True)
             self._lossy |= lossy
             rest = rest & ~same
@@ -143,17 +143,17 @@ class Composer:
         mark(inside, box)
         return inside
 
-    def _keep(self) -> list[Op]:
-        """Keep what is about to be replaced, unless that has been done."""
+    def _keep(self, shown: int | None = None) -> list[Op]:
+        """Keep what is about to be replaced, unless that has been done; not in the slot that replaces it."""
         if not self._keeping_due or self._moving.tiles is not None:
             return []
         self._keeping_due = False
-        keep = self._kept.keep(self._before, self._lossy)
+        keep = self._kept.keep(self._before, self._lossy, shown)
         return [keep] if keep else []
 
     def _scroll(self, target: Rect, by: int) -> Copy:
         width = min(target.width, self._size.width - target.x)
-        height = min(target.height, self._size.height - target.y)
+        height = min(target.height, self._size.height - max(target.y, target.y - by))
         source = Rect(target.x, target.y - by, width, height)
         columns = slice(source.x, source.x + width)
         self._before[target.y : target.y + height, columns] = self._before[source.y : source.y + height, columns].copy()
@@ -187,10 +187,15 @@ class Composer:
             if levels is None and decision.network is Network.NEAR:
                 break
         self._moving.open(current, rest, decision, now)
-        ops = [self._moving.picture(picture, current, rest, decision, now)]
-        if self._moving.tiles is not None:
-            self._learn(current, self._moving.tiles, exact=False)
-        return ops
+        video = self._moving.picture(picture, current, rest, decision, now)
+        self._video_painted(current)
+        return [video]
+
+    def _video_painted(self, current: Pixels32) -> Tiles:
+        """The whole rectangle was painted inexactly, also where nothing had changed; returns its tiles."""
+        tiles = no_tiles(current) if self._moving.tiles is None else self._moving.tiles
+        self._learn(current, tiles, exact=False)
+        return tiles
 
     def _pack(
         self, picture: Picture, current: Pixels32, tiles: Tiles, decision: Decision, levels: int | None
@@ -224,10 +229,8 @@ class Composer:
     def _rest(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
         if (self.rests_in(decision, now) or 0.0) > 0.0:
             return []
-        if self._lossy.any():
-            self._moving.close()
-            return self._refine(picture, decision, now)
-        return self._keep()
+        self._moving.close()
+        return self._refine(picture, decision, now) if self._lossy.any() else self._keep()
 
     def _refine(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
         count = max(1, int(decision.refine_bytes / self._tile_bytes))

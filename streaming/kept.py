@@ -43,12 +43,17 @@ class KeptPictures:
         """Forget all: some viewer has not kept them."""
         self._slots.clear()
 
-    def keep(self, pixels: Pixels32, lossy: Tiles) -> Keep | None:
-        """Keep a picture; None when one that looks like it is kept as exactly already (now the last used)."""
+    def keep(self, pixels: Pixels32, lossy: Tiles, shown: int | None = None) -> Keep | None:
+        """Keep a picture; None when one that looks like it is kept as exactly already (now the last used).
+
+        None as well when it would take the place of `shown`, which is about to be painted.
+        """
         sample = np.ascontiguousarray(pixels[_SAMPLE])
         slot = self._like(pixels, sample)
         if slot is not None and int(lossy.sum()) >= int(self._slots[slot].lossy.sum()):
             self._use(slot)
+            return None
+        if slot is not None and slot == shown:
             return None
         if slot is None:
             slot = len(self._slots) if len(self._slots) < COUNT else next(iter(self._slots))
