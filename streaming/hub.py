@@ -42,7 +42,7 @@ from streaming.composer import blank
 from streaming.control import Decision, Mode
 from streaming.pacing import StreamSettings, Way
 from streaming.protocol import Ack, Hear, Hello, Input, Ping, Up, Visible, WantKeyFrame, WayReport
-from streaming.rendition import Cut, Rendition, Variant
+from streaming.rendition import Cut, Job, Rendition, Variant
 from streaming.sound import Listener, Sound, SoundSource, SoundStatistics
 from streaming.viewer import Viewer, ViewerStatistics
 
@@ -91,7 +91,7 @@ class StreamHub:
         self._sound = Sound(sound, clock)
         self._ears: dict[Viewer, Listener] = {}
         self._active_at: dict[OperatorId, float] = {}
-        self._held: deque[tuple[Cut, float]] = deque()
+        self._held: deque[tuple[Rendition, Cut, float]] = deque()
         self._holder, self._epoch = NOBODY, Epoch(0)
         self._cursor, self._tabs, self._prompts = Cursor(b"", 0, 0), tuple[Tab, ...](), tuple[Prompt, ...]()
         self._ended: BatonError | None = None
@@ -105,6 +105,7 @@ class StreamHub:
         self._thread: threading.Thread | None = None
         # the encoder thread's own
         self._picture: Picture | None = None
+        self._grabbed_generation = -1
         self._painted: list[Rect] = []
         self._started = clock.monotonic()
         self._frame = self._grabs = self._encoded = self._bytes = 0
@@ -337,36 +338,41 @@ class StreamHub:
 
     # -- pictures on their way (on the loop) --------------------------------------------------------------------
 
-    def _deliver(self, cut: Cut) -> None:
+    def _deliver(self, rendition: Rendition, cut: Cut) -> None:
         if cut.variant.masked and self._settings.mask_hold_s > 0:
-            self._held.append((cut, self._loop.time() + self._settings.mask_hold_s))
+            self._held.append((rendition, cut, self._loop.time() + self._settings.mask_hold_s))
             if len(self._held) == 1:
-                self._loop.call_at(self._held[0][1], self._release, 0)
+                self._loop.call_at(self._held[0][2], self._release, 0)
         else:
-            self._hand_out(cut)
+            self._hand_out(rendition, cut)
 
     def _release(self, delays: int) -> None:
         """Let watchers have what was held long enough, in its order."""
         now = self._loop.time()
-        if self._held and now - self._held[0][1] > _LATE_S and delays < _MAX_DELAYS:
+        if self._held and now - self._held[0][2] > _LATE_S and delays < _MAX_DELAYS:
             # the loop stood still, and with it whoever would have told of a mask: in doubt, hold on
             self._loop.call_later(self._settings.mask_hold_s, self._release, delays + 1)
-            self._held = deque((cut, now + self._settings.mask_hold_s) for cut, _ in self._held)
+            until = now + self._settings.mask_hold_s
+            self._held = deque((rendition, cut, until) for rendition, cut, _ in self._held)
             return
-        while self._held and self._held[0][1] <= now:
-            self._hand_out(self._held.popleft()[0])
+        while self._held and self._held[0][2] <= now:
+            self._hand_out(*self._held.popleft()[:2])
         if self._held:
-            self._loop.call_at(self._held[0][1], self._release, 0)
+            self._loop.call_at(self._held[0][2], self._release, 0)
 
-    def _hand_out(self, cut: Cut) -> None:
+    def _hand_out(self, rendition: Rendition, cut: Cut) -> None:
+        if self._renditions.get(cut.variant) is not rendition:
+            return  # it ended, and what took its place knows nothing of this frame
         now = self._clock.monotonic()
         lagging = []
         for viewer in [viewer for viewer in self._viewers if viewer.variant == cut.variant]:
-            if not self._holds(viewer) and cut.mask_generation != self._mask_generation:
-                continue
             if viewer.awaits_key != cut.key:
                 continue
-            if not cut.key and not self._holds(viewer) and viewer.window.lags(now):
+            if not self._holds(viewer) and cut.mask_generation != self._mask_generation:
+                viewer.forget_pictures()
+                self._want_key(viewer)
+                continue
+            if not cut.key and not self._holds(viewer) and viewer.lags(now):
                 lagging.append(viewer)
                 continue
             viewer.awaits_key = False
@@ -376,7 +382,7 @@ class StreamHub:
         self._repace()
 
     def _slow_down(self, viewer: Viewer) -> None:
-        """A viewer has missed a frame: it begins anew, where the pace is that of the slowest."""
+        """A viewer has missed a frame: it begins anew, where the pace is that of the slowest that answers."""
         if viewer.slow:
             viewer.forget_pictures()
             self._want_key(viewer)
@@ -439,22 +445,24 @@ class StreamHub:
         with self._lock:
             due = [rendition for rendition in self._renditions.values() if rendition.due_in(now) == 0.0]
             fresh = any(rendition.fresh for rendition in due)
-            # read before the grab: a mask that comes during it makes the picture one that watchers never get
-            cover = (self._masks, self._mask_generation)
+            # all before the grab: a mask or paint that comes during it is for the next picture, and a mask makes this
+            # one a picture that watchers never get
+            generation = self._mask_generation
+            jobs = [(rendition, rendition.begin(now, self._masks)) for rendition in due]
         if fresh or self._picture is None:
             size = self._screen.size
             painted, self._painted = self._painted, []
             if self._picture is None:
-                self._picture, painted = blank(size), [Rect(0, 0, size.width, size.height)]
+                self._picture = blank(size)
+            if generation != self._grabbed_generation:
+                # what stood where the masks were may be gone, and nobody has said so yet
+                self._grabbed_generation, painted = generation, [Rect(0, 0, size.width, size.height)]
             self._screen.grab(self._picture[: size.height, : size.width], painted)
             self._grabs += 1
-        for rendition in due:
-            self._compose(rendition, self._picture, cover, now)
+        for rendition, job in jobs:
+            self._compose(rendition, job, self._picture, generation, now)
 
-    def _compose(self, rendition: Rendition, picture: Picture, cover: tuple[tuple[Rect, ...], int], now: float) -> None:
-        masks, generation = cover
-        with self._lock:
-            job = rendition.begin(now, masks)
+    def _compose(self, rendition: Rendition, job: Job, picture: Picture, generation: int, now: float) -> None:
         began = self._clock.monotonic()
         frames = rendition.compose(job, picture, now)
         taken_us = int((now - self._started) * 1e6)
@@ -463,7 +471,7 @@ class StreamHub:
             cut = rendition.cut(ops, key=key, number=self._frame, taken_us=taken_us, generation=generation)
             self._encoded += 1
             self._bytes += len(cut.data)
-            self._from_thread(self._deliver, cut)
+            self._from_thread(self._deliver, rendition, cut)
         with self._lock:
             rendition.done(self._clock.monotonic() - began, len(frames))
         if frames:

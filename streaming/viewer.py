@@ -128,6 +128,10 @@ class Viewer:
         """What the way to this viewer is like, as the server says or as its acknowledgements show."""
         return self._reported or self.window.way
 
+    def lags(self, now: float) -> bool:
+        """Whether it must miss the next frame; one that has a pace of its own is waited for while it answers."""
+        return self.window.hung(now) if self.slow else self.window.lags(now)
+
     def began(self, opened_ms: float | None) -> None:
         """The viewer begins; its socket took so long to open (two round trips: TCP's and HTTP's)."""
         if opened_ms is not None and not self.window.rtt:
