@@ -13,6 +13,7 @@ import { Lease } from './lease.js';
 import { drawPanel } from './panel.js';
 import { Prompts } from './prompts.js';
 import { Quality } from './quality.js';
+import { soundButtons } from './sound.js';
 import { Store } from './store.js';
 import { LiveScreen } from './stream/live.js';
 import { showTabs } from './tabs.js';
@@ -33,6 +34,7 @@ const screen = new LiveScreen(canvas, { url: `/v1/sandboxes/${encodeURIComponent
 const lease = new Lease(ID, events, { renewed: leaseUntil => store.update({ leaseUntil }), parts: parts => store.update({ parts }) });
 const prompts = new Prompts(byId('remote'), screen);
 const quality = new Quality(/** @type {HTMLDetailsElement} */ (byId('quality')));
+soundButtons([byId('sound'), byId('thumb-sound')], screen);
 const refit = keepFitted({ room: byId('room'), frame: byId('frame'), canvas });
 
 /** Why the picture was away, until what holds of control is known. @type {string | null} */
@@ -233,6 +235,7 @@ byId('unzoom').addEventListener('click', () => { screen.resetZoom(); byId('unzoo
 listenForKeys({
   p: { does: 'Open or fold the panel', act: () => byId('fold').click() },
   t: { does: 'Take control', act: () => { if (['watching', 'waiting', 'parked'].includes(current().view)) take(); } },
+  s: { does: 'Turn the page’s sound on or off', act: () => byId('sound').click() },
   q: { does: 'Back to the queue', act: () => location.assign('/') },
 }, [{ key: 'Esc Esc', does: 'Give the keys back to the console' }]);
 new ResizeObserver(() => document.body.style.setProperty('--actions', `${byId('actions').offsetWidth + 64}px`)).observe(byId('actions'));

@@ -40,12 +40,17 @@ export class SoundPlayer {
   async start() {
     if (this.#context) return;
     const context = this.#context = new AudioContext({ sampleRate: RATE, latencyHint: 'interactive' });
-    const running = context.resume();
-    await context.audioWorklet.addModule(new URL('./audio-worklet.js', import.meta.url));
-    if (this.#context !== context) return;
-    this.#node = new AudioWorkletNode(context, 'page-sound', { numberOfInputs: 0, outputChannelCount: [2] });
-    this.#node.connect(context.destination);
-    await running;
+    try {
+      const running = context.resume();
+      await context.audioWorklet.addModule(new URL('./audio-worklet.js', import.meta.url));
+      if (this.#context !== context) return;
+      this.#node = new AudioWorkletNode(context, 'page-sound', { numberOfInputs: 0, outputChannelCount: [2] });
+      this.#node.connect(context.destination);
+      await running;
+    } catch (error) {
+      // what was stopped meanwhile fails on purpose
+      if (this.#context === context) throw error;
+    }
   }
 
   stop() {
