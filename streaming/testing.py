@@ -88,12 +88,14 @@ class PaintedScreen:
             damage, self._damage, self._woken = self._damage, [], False
             return damage
 
-    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:  # noqa: ARG002 - the whole is at hand
-        """See `Screen`."""
+    def grab(self, out: Picture, rects: Sequence[Rect] | None = None) -> None:
+        """See `Screen`. It copies no more than it is asked for."""
         with self._changed:
             if self._gone:
                 raise Gone("this painted screen has ended")
-            np.copyto(out, self._picture)
+            for rect in [Rect(0, 0, self._size.width, self._size.height)] if rects is None else rects:
+                area = slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width)
+                out[area] = self._picture[area]
 
     def wake(self) -> None:
         """See `Screen`."""
