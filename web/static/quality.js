@@ -13,7 +13,7 @@ const KINDS = { 'h264-444': 'Video in full colour', h264: 'Video', jpeg: 'Single
 /** @type {Record<string, string>} */
 const WAYS = { socket: 'WebSocket', datagrams: 'WebRTC' };
 /** @type {Record<string, string>} */
-const MODES = { drive: 'You drive: everything at once', watch: 'You watch: a few pictures a second', off: 'Nobody looks' };
+const MODES = { drive: 'All of it, at once', watch: 'Less, while you watch', off: 'Nothing, nobody looks' };
 /** @type {Record<string, string>} */
 const SCENES = { still: 'Stands still', text: 'Text and forms change', scroll: 'Scrolls', film: 'Something moves all the time' };
 /** @type {Record<string, string>} */
@@ -88,7 +88,7 @@ export class Quality {
 function rows({ decision, kind, way, viewers, masked }) {
   /** @type {[string, string | undefined | false][]} */
   const all = [
-    ['Sent', MODES[decision?.mode]],
+    ['What is sent', MODES[decision?.mode]],
     ['The page', SCENES[decision?.scene]],
     ['What moves', KINDS[kind] ?? 'No picture yet'],
     ['Way', WAYS[way] ?? way],

@@ -280,7 +280,7 @@ def test_the_connection_is_explained_on_request(
     expect(sheet).to_contain_text("The connection is quick.")
     for label, value in [
         ("What moves", "Single images"), ("Way", "WebSocket"), ("The page", "Text and forms change"),
-        ("Sent", "You drive: everything at once"), ("The server is", "Near"), ("Room for", "12 Mbit/s"),
+        ("What is sent", "All of it, at once"), ("The server is", "Near"), ("Room for", "12 Mbit/s"),
     ]:  # fmt: skip
         expect(sheet.locator(f"dt:text-is('{label}') + dd")).to_have_text(value)
     for label in ["Round trip", "Seen after you act", "Pictures a second", "kbit/s"]:

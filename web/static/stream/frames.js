@@ -44,7 +44,7 @@ const NONE = new Uint16Array(0);
 /** @typedef {Box & {op: 3, dx: number, dy: number}} Copy */
 /** @typedef {{op: 4, slot: number}} Keep */
 /** @typedef {{op: 5, slot: number, rects: Uint16Array}} Show */
-/** @typedef {Box & {op: 6, stream: number, jpeg: boolean, key: boolean, data: Uint8Array}} Video */
+/** @typedef {Box & {op: 6, stream: number, jpeg: boolean, key: boolean, data: Uint8Array<ArrayBuffer>}} Video */
 /** @typedef {Fill | Pixels | Copy | Keep | Show | Video} Op */
 
 /**
@@ -78,7 +78,7 @@ export function readFrame(message) {
   return frame;
 }
 
-/** @typedef {{view: DataView, at: number}} Reader */
+/** @typedef {{view: DataView<ArrayBuffer>, at: number}} Reader */
 
 /**
  * @param {Reader} reader

@@ -109,6 +109,7 @@ function useFixed() {
 }
 
 /** The state of one message; everything is undone in one call, so one is enough. */
+/** @type {Uint8Array} */
 let data = new Uint8Array(0);
 let out = data;
 let at = 0;

@@ -220,7 +220,7 @@ export class Painter {
           context.fillRect(op.x, op.y, op.w, op.h);
           break;
         case PIXELS:
-          this.#put(op.rects, /** @type {Uint32Array} */ (parts[i]));
+          this.#put(op.rects, /** @type {Uint32Array<ArrayBuffer>} */ (parts[i]));
           break;
         case COPY:
           // a canvas drawn onto itself is read as a whole before it is written (HTML, drawImage)
@@ -260,7 +260,7 @@ export class Painter {
   /**
    * One `putImageData` for each rectangle: 128 of them take 0.3 ms, and what lies between them stays.
    * @param {Uint16Array} rects
-   * @param {Uint32Array} colours
+   * @param {Uint32Array<ArrayBuffer>} colours
    */
   #put(rects, colours) {
     for (let i = 0, at = 0; i < rects.length; i += 4) {
