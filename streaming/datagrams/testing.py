@@ -7,12 +7,13 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from streaming.datagrams.end import Heard, ServerEnd
 from streaming.datagrams.reference import BrowserEnd, Receiver, UpSender
 from streaming.datagrams.sender import OVERHEAD, Message
 
-__all__ = ["BrowserEnd", "Link", "Receiver", "Simulation", "UpSender"]
+__all__ = ["BrowserEnd", "BrowserSide", "Link", "Receiver", "Simulation", "UpSender"]
 
 
 @dataclass(slots=True)
@@ -65,14 +66,38 @@ class Link:
         return at + self.delay + jitter
 
 
+class BrowserSide(Protocol):
+    """What a simulation needs of a browser's end."""
+
+    def hear(self, datagram: bytes, now: float) -> list[tuple[int, Message]]:
+        """Take a datagram; the messages that are next in order."""
+
+    def due(self, now: float) -> list[bytes]:
+        """The datagrams to send now."""
+
+    def next_at(self) -> float:
+        """When to call `due` next."""
+
+    def send(self, message: Message, now: float) -> int:
+        """Queue a numbered message."""
+
+    def loose(self, kind: int, text: str, now: float) -> None:
+        """Send the newest of its kind."""
+
+    def shown(self, frame: int, decode_ms: float, now: float) -> None:
+        """A frame is on the canvas."""
+
+
 class Simulation:
     """A server's end and a browser's end with a link each way, in virtual time."""
 
-    def __init__(self, down: Link, up: Link, server: ServerEnd | None = None) -> None:
+    def __init__(
+        self, down: Link, up: Link, server: ServerEnd | None = None, browser: BrowserSide | None = None
+    ) -> None:
         self.now = 0.0
         self.down, self.up = down, up
         self.server = server or ServerEnd(0.0)
-        self.browser = BrowserEnd(0.0)
+        self.browser: BrowserSide = browser or BrowserEnd(0.0)
         self.painted: list[tuple[float, int, Message]] = []
         """(when, number, message) as the browser delivered them."""
         self.heard: list[tuple[float, Heard]] = []
@@ -86,10 +111,10 @@ class Simulation:
     def run(self, until: float) -> None:
         """Let time pass."""
         while True:
-            upcoming = min(self.server.next_at(), self.browser.next_at())
+            # a microsecond late, as rounding between two clocks' units must not ask for the same moment for ever
+            upcoming = min(self.server.next_at(), self.browser.next_at()) + 1e-6
             if self._events:
                 upcoming = min(upcoming, self._events[0][0])
-            # a step of at least 0.1 ms: no timer of a real end is finer
             if upcoming > until:
                 self.now = until
                 return
