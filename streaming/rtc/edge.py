@@ -118,8 +118,9 @@ class Edge:
 
     async def _answer(self, shared: Datagrams, offer: str) -> None:
         before, self._peer = self._peer, None
+        self._ways.closed()
+        self._ways.left = False
         if before is not None:
-            self._ways.closed()
             await before.close()
         relay = shared.turn.relay(time.time()) if shared.turn else None
         peer = Peer(

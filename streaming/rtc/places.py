@@ -55,6 +55,11 @@ class Ports:
             joined.append((cast("StunProtocol", lane.protocol), [host_candidate(address) for address in outer]))
         return joined
 
+    async def bind(self) -> None:
+        """Bind the shared port now instead of with the first viewer. Raises `OSError`."""
+        if self._places.ports is None:
+            await self._one(addresses_of(self._places))
+
     async def _one(self, addresses: list[str]) -> Port:
         async with self._opening:
             if self._shared is None:

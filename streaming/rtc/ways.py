@@ -88,7 +88,6 @@ class Ways:
     def opened(self, now: float) -> None:
         """Datagrams can be sent from now on."""
         self._open = True
-        self.left = False
         if self._go is not None:
             self._begin(*self._go, now)
 

@@ -5,6 +5,8 @@
  * the socket would not say so for minutes.
  */
 
+import { Ways } from './rtc.js';
+
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000, 8000];
 const TICK_MS = 1000;
 const PING_MS = 2000;
@@ -55,7 +57,7 @@ const WORDS = {
 export class Connection {
   #url;
   #on;
-  /** @type {WebSocket | null} */
+  /** @type {Ways | null} */
   #socket = null;
   #state = 'closed';
   #wanted = false;
@@ -135,9 +137,8 @@ export class Connection {
 
   #open() {
     this.#become('connecting', { why: this.#why });
-    const socket = new WebSocket(this.#url);
+    const socket = new Ways(this.#url);
     const began = performance.now();
-    socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     this.#heardAt = began;
     socket.onopen = () => this.#on.open(Math.round(performance.now() - began));
