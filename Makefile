@@ -6,7 +6,7 @@ NAMED := $(if $(T),-k "$(T)")
 # real browser for seconds. On a developer's machine it fails at once.
 AGAIN := $(if $(CI),--reruns 2 --reruns-delay 1 -rR)
 
-.PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff clean
+.PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff bench-stream bench-stream-report bench-peers clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,15 @@ test-full: setup ## the long races and soaks
 bench-handoff: setup ## what a handoff costs in time
 	@$(BIN)/python -m bench.handoff
 
+bench-stream: setup ## the stream beside every installed peer; LINKS=, SUBJECTS=, REPEAT=, RULERS=
+	@$(BIN)/python -m bench.stream
+
+bench-stream-report: ## docs/stream-results.md from the last run
+	@$(BIN)/python -m bench.stream.report $(or $(RESULTS),var/bench-stream.json)
+
+bench-peers:     ## install the peers to measure against (needs root for Debian packages)
+	@bench/peers/install
+
 format:          ## format the sources
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
@@ -49,8 +58,8 @@ screens: setup   ## render the console's screens into docs/screens
 	@$(BIN)/python docs/screens.py
 
 lock:            ## pin requirements anew (needs uv on PATH)
-	@cd requirements && for list in run dev demo uv; do \
+	@cd requirements && for list in run dev demo uv bench; do \
 	  uv pip compile -q --universal --upgrade --python-version 3.12 --generate-hashes --no-header --no-annotate --no-emit-index-url $$list.in -o $$list.txt; done
 
 clean:           ## remove everything that set-up made
-	@rm -rf .venv .venv-demo .tools node_modules
+	@rm -rf .venv .venv-demo .venv-peers .tools node_modules

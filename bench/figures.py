@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,12 @@ def _wanted(goal: dict[str, Any] | None) -> str:
     return f"  (goal {sign} {bound}, n ≥ {goal['n']})"
 
 
+def reached(figure: Figure, goal: Mapping[str, Any]) -> bool:
+    """Whether a figure is within its goal, with as many samples as the goal wants."""
+    low, high = goal.get("min", float("-inf")), goal.get("max", float("inf"))
+    return bool(low <= figure.value <= high and figure.n >= goal["n"])
+
+
 def judge(bench: str, figures: Sequence[Figure]) -> int:
     """Print each figure with its goal, then one JSON line each. Returns 0 when all that the file names are reached."""
     goals = {goal["name"]: goal for goal in json.loads(GOALS.read_text())[bench]}
@@ -45,17 +51,14 @@ def judge(bench: str, figures: Sequence[Figure]) -> int:
     failed = [name for name in goals if name not in by_name]
     for figure in figures:
         goal = goals.get(figure.name)
-        reached = goal is None or (
-            figure.n >= goal["n"]
-            and figure.value <= goal.get("max", float("inf"))
-            and figure.value >= goal.get("min", float("-inf"))
-        )
-        if not reached:
+        good = goal is None or reached(figure, goal)
+        if not good:
             failed.append(figure.name)
-        word = "reached" if reached else "MISSED "
-        print(f"{word}  {figure.name:28} {figure.value:10.1f} {figure.unit:6} n={figure.n}{_wanted(goal)}")
+        word = "reached" if good else "MISSED "
+        digits = 3 if figure.value < 1 else 1
+        print(f"{word}  {figure.name:28} {figure.value:10.{digits}f} {figure.unit:6} n={figure.n}{_wanted(goal)}")
     for name in (n for n in failed if n not in by_name):
         print(f"MISSED   {name:28} was not measured")
     for figure in figures:
-        print(json.dumps({**asdict(figure), "value": round(figure.value, 2)}))
+        print(json.dumps({**asdict(figure), "value": round(figure.value, 4)}))
     return 1 if failed else 0
