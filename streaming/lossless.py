@@ -77,6 +77,15 @@ def _steps(levels: int) -> NDArray[np.uint8]:
     return steps
 
 
+def _tint(plane: Picture, green: Picture, levels: int | None) -> Picture:
+    """Return how far a colour is from green; of coarse green, so far that it stays a colour."""
+    if levels is None:
+        return plane - green
+    shown = _steps(levels)[green].astype(np.int16)
+    tint: Picture = (np.clip(shown + plane - green, 0, 255) - shown).astype(np.uint8)
+    return tint
+
+
 class Packer:
     """Packs exact pixels, and remembers what it packed: text repeats itself from one message to the next."""
 
@@ -148,7 +157,7 @@ class Packer:
         if tints:
             parts = [rect for _, rect in tints]
             base = _plane(picture, parts, 1)
-            raw += (_plane(picture, parts, 0) - base).tobytes() + (_plane(picture, parts, 2) - base).tobytes()
+            raw += b"".join(_tint(_plane(picture, parts, channel), base, levels).tobytes() for channel in (0, 2))
         history = b"" if alone else self._history
         if not alone:
             self._pending.append(greens[-HISTORY:])
