@@ -101,6 +101,11 @@ export class Connection {
     return this.#state;
   }
 
+  /** Which way messages take now. @returns {'socket' | 'datagrams'} */
+  get way() {
+    return this.#socket?.stats.way === 'datagrams' ? 'datagrams' : 'socket';
+  }
+
   start() {
     this.#wanted = true;
     this.#tickedAt = Date.now();

@@ -356,7 +356,7 @@ export class LiveScreen extends EventTarget {
   #pong({ c, encode_ms: encodeMs, viewers, decision = null }) {
     const rtt = Math.round((performance.now() - c) * 10) / 10;
     this.#quickest = this.#quickest ? Math.min(this.#quickest, rtt) : rtt;
-    this.#stats = { ...this.#stats, rtt, encodeMs, viewers, decision, way: decision?.way ?? 'socket' };
+    this.#stats = { ...this.#stats, rtt, encodeMs, viewers, decision, way: this.#connection?.way ?? 'socket' };
   }
 
   /** @param {string} kind */
@@ -370,7 +370,8 @@ export class LiveScreen extends EventTarget {
   /** @param {ArrayBuffer} data */
   #frame(data) {
     this.#since.bytes += data.byteLength;
-    if (new Uint8Array(data, 0, 1)[0] === SOUND) this.#player.push(data);
+    const bytes = ArrayBuffer.isView(data) ? data : new Uint8Array(data);
+    if (bytes[0] === SOUND) this.#player.push(bytes);
     else this.#painter.push(data);
   }
 
