@@ -26,7 +26,7 @@ START = """async () => {
   player.node.connect(meter);
   window.play = async (messages, everyMs) => {
     for (const message of messages) {
-      player.push(Uint8Array.from(atob(message), c => c.charCodeAt(0)).buffer);
+      player.push(Uint8Array.from(atob(message), c => c.charCodeAt(0)));
       if (everyMs) await new Promise(done => setTimeout(done, everyMs));
     }
   };

@@ -60,12 +60,12 @@ export class SoundPlayer {
     this.#context = this.#node = this.#decoder = null;
   }
 
-  /** @param {ArrayBuffer} message kind, 0, number, microseconds, one Opus packet */
+  /** @param {Uint8Array} message kind, 0, number, microseconds, one Opus packet */
   push(message) {
-    if (!this.#node || message.byteLength <= HEADER) return;
-    const number = new DataView(message).getUint32(2);
+    if (!this.#node || message.length <= HEADER) return;
+    const number = new DataView(message.buffer, message.byteOffset).getUint32(2);
     if (this.#decoder?.state !== 'configured') this.#decoder = this.#newDecoder();
-    this.#decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp: number * PACKET_US, data: new Uint8Array(message, HEADER) }));
+    this.#decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp: number * PACKET_US, data: message.slice(HEADER) }));
   }
 
   #newDecoder() {

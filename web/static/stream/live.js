@@ -370,7 +370,7 @@ export class LiveScreen extends EventTarget {
   /** @param {ArrayBuffer} data */
   #frame(data) {
     this.#since.bytes += data.byteLength;
-    const bytes = ArrayBuffer.isView(data) ? data : new Uint8Array(data);
+    const bytes = new Uint8Array(data);
     if (bytes[0] === SOUND) this.#player.push(bytes);
     else this.#painter.push(data);
   }

@@ -240,7 +240,9 @@ export class Ways {
   /** @param {Uint8Array} datagram */
   #arrived(datagram) {
     if (this.#end) {
-      for (const { number, data } of this.#end.hear(datagram, performance.now())) this.#take(number, data);
+      for (const { number, data } of this.#end.hear(datagram, performance.now())) {
+        this.#take(number, typeof data === 'string' ? data : /** @type {ArrayBuffer} */ (data.buffer));
+      }
       this.#pump();
     } else if (this.#going && this.#going.early.length < MAX_EARLY) {
       this.#going.early.push(datagram);
