@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -105,3 +105,10 @@ async def forwarder(host: str = "127.0.0.1", **spoilt: float) -> AsyncIterator[F
         yield passing
     finally:
         passing.close()
+
+
+async def until(met: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(seconds):
+        while not met():  # noqa: ASYNC110 - what is waited for says nothing by itself
+            await asyncio.sleep(0.01)

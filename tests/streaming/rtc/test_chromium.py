@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from streaming.rtc.peer import Peer
 from streaming.rtc.places import Ports
 from streaming.rtc.settings import Places
+from tests.streaming.rtc.network import forwarder, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -22,9 +25,10 @@ OFFER = """async () => {
   const channel = pc.createDataChannel('baton', { ordered: false, maxRetransmits: 0, negotiated: true, id: 0 });
   channel.binaryType = 'arraybuffer';
   const heard = [];
-  channel.onmessage = ({ data }) => { heard.push(new Uint8Array(data)[0]); };
+  const at = [];
+  channel.onmessage = ({ data }) => { heard.push(new Uint8Array(data)[0]); at.push(performance.now()); };
   const open = new Promise(done => { channel.onopen = () => done(performance.now()); });
-  Object.assign(window, { pc, channel, heard, open });
+  Object.assign(window, { pc, channel, heard, at, open });
   await pc.setLocalDescription(await pc.createOffer());
   return pc.localDescription.sdp;
 }"""
@@ -47,9 +51,18 @@ class Joined:
     def __init__(self, page: Page, ports: Ports) -> None:
         self.page = page
         self.heard: list[bytes] = []
+        self.at: list[float] = []
         self.closed = asyncio.Event()
         self.opened = asyncio.Event()
-        self.peer = Peer(ports, None, heard=self.heard.append, opened=self.opened.set, closed=self.closed.set)
+        self.peer = Peer(ports, None, heard=self._hear, opened=self.opened.set, closed=self.closed.set)
+
+    def _hear(self, datagram: bytes) -> None:
+        self.heard.append(datagram)
+        self.at.append(time.monotonic())
+
+    async def got(self, count: int) -> None:
+        """Wait until so many datagrams of the page are here."""
+        await until(lambda: len(self.heard) == count)
 
     async def open(self) -> None:
         """Let the page offer, answer it, and wait until both ends say it is open."""
@@ -71,16 +84,6 @@ async def joined(browser: Browser, ports: Ports) -> AsyncIterator[Joined]:
         await page.close()
 
 
-async def until(met: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 5) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(seconds):
-        while True:
-            now = met()
-            if now if isinstance(now, bool) else await now:
-                return
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("loopback", [False, True])
 async def test_a_channel_carries_bytes_both_ways(browser: Browser, loopback: bool) -> None:
     """On the machine's own addresses, and where only loopback is listened on."""
@@ -91,7 +94,7 @@ async def test_a_channel_carries_bytes_both_ways(browser: Browser, loopback: boo
         await both.page.wait_for_function("heard.length === 50")
         assert sorted(await both.page.evaluate("heard")) == list(range(50))
         await both.page.evaluate("() => { for (let n = 0; n < 50; n++) channel.send(new Uint8Array(1150).fill(n)); }")
-        await until(lambda: len(both.heard) == 50)
+        await both.got(50)
         assert sorted(both.heard) == [bytes([n]) * 1150 for n in range(50)]
     ports.close()
 
@@ -117,7 +120,7 @@ async def test_several_viewers_share_one_port(browser: Browser) -> None:
         for n, both in enumerate(pages):
             await both.page.wait_for_function("heard.length === 1")
             assert await both.page.evaluate("heard") == [n]
-            await until(lambda both=both: len(both.heard) == 1)
+            await both.got(1)
             assert both.heard == [bytes([n + 10])]
         port = {
             pair
@@ -127,3 +130,35 @@ async def test_several_viewers_share_one_port(browser: Browser) -> None:
         }
         assert port == {ports.number}
     ports.close()
+
+
+async def test_losses_stall_nothing(browser: Browser) -> None:
+    """A twentieth is lost each way: what is not lost arrives at once, before any timer of SCTP (400 ms, 1 s)."""
+    async with forwarder() as passing:
+        ports = Ports(Places(loopback=True, advertised=(("127.0.0.1", passing.port),)))
+        await ports.bind()
+        passing.target = ("127.0.0.1", ports.number or 0)
+        async with joined(browser, ports) as both:
+            passing.loss = 0.05
+            sending = asyncio.ensure_future(
+                both.page.evaluate("""async () => {
+                  const start = performance.now();
+                  for (let n = 0; n < 600; n++) {
+                    while (performance.now() - start < n * 5) await new Promise(done => setTimeout(done, 1));
+                    channel.send(new Uint8Array(100).fill(n % 256));
+                  }
+                }""")
+            )
+            began = time.monotonic()
+            for n in range(600):
+                await asyncio.sleep(max(0.0, began + n * 0.005 - time.monotonic()))
+                both.peer.send(bytes([n % 256]) * 1000)
+            await sending
+            await asyncio.sleep(0.2)
+            down, up = await both.page.evaluate("at"), [at * 1000 for at in both.at]
+            for times in (down, up):
+                assert 520 < len(times) < 600
+                waits = sorted(later - sooner for sooner, later in itertools.pairwise(times))
+                assert waits[-1] < 300
+                assert waits[-len(waits) // 50] < 60
+        ports.close()

@@ -14,8 +14,8 @@ from playwright.async_api import Browser, async_playwright
 
 from streaming.rtc.edge import Datagrams
 from streaming.rtc.settings import DatagramSettings, Places
-from tests.streaming.rtc.network import Forwarder, forwarder
-from tests.streaming.rtc.viewing import Viewing, until, viewing
+from tests.streaming.rtc.network import Forwarder, forwarder, until
+from tests.streaming.rtc.viewing import Viewing, viewing
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -59,8 +59,7 @@ async def test_both_ways_carry_everything_in_order(browser: Browser, spoilt: tup
         expected = [f'{{"t":"one","n":{n}}}' if n % 2 or n < 10 else f"{n * 50} bytes of 3" for n in range(200)]
         assert heard == [*expected, "30000 bytes of 2"]
         await until(lambda: bool(viewer.said("ack") and viewer.said("ping") and viewer.said("move")))
-        await until(lambda: len(viewer.inputs()) == 60)
-        assert viewer.inputs() == list(range(60))
+        await viewer.typed(60)
         assert viewer.said("ack") == [{"t": "ack", "f": 30000, "d": 1.5}]
         assert viewer.said("way")[-1]["kind"] == "datagrams"
         assert passing.passed > 100
@@ -89,8 +88,7 @@ async def test_a_cut_moves_to_the_socket_and_back(browser: Browser, spoilt: tupl
         await talking
         heard = await viewer.heard(301)
         assert heard == ['{"t":"hello"}', *[f"{100 + n} bytes of 3" for n in range(300)]]
-        await until(lambda: len(viewer.inputs()) == 150)
-        assert viewer.inputs() == list(range(150))
+        await viewer.typed(150)
         assert [said["kind"] for said in viewer.said("way")].count("socket") == 1
 
 
@@ -105,7 +103,7 @@ async def test_the_socket_way_never_tries(browser: Browser, spoilt: tuple[Forwar
                 await viewer.joined.say('{"t":"pong","c":5}')
                 await viewer.heard(n + 2)
             await type_keys(viewer, 0, 3)
-            await until(lambda viewer=viewer: viewer.inputs() == [0, 1, 2])  # type: ignore[misc]
+            await viewer.typed(3)
             assert viewer.joined.way == "socket"
             assert "rtc" not in {json.loads(message)["t"] for message in viewer.keeper}
     assert passing.passed == passing.lost == 0
@@ -120,8 +118,7 @@ async def test_a_long_message_takes_the_socket(browser: Browser, spoilt: tuple[F
         await type_keys(viewer, 0, 20)
         await viewer.page.evaluate("""ways.send(JSON.stringify({ t: 'key', n: 20, key: 'x'.repeat(2e6) }))""")
         await type_keys(viewer, 21, 40)
-        await until(lambda: len(viewer.inputs()) == 40)
-        assert viewer.inputs() == list(range(40))
+        await viewer.typed(40)
         await viewer.on("socket")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import mimetypes
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +17,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from streaming.rtc.edge import Datagrams, Edge
+from tests.streaming.rtc.network import until
 
 STATIC = Path(__file__).parents[3] / "web" / "static" / "stream"
 PAGE = """<!doctype html><title>viewer</title><script type="module">
@@ -54,6 +55,11 @@ class Viewing:
     def inputs(self) -> list[Any]:
         """The numbers of the inputs that the keeper heard."""
         return [message["n"] for message in map(json.loads, self.keeper) if message["t"] == "key"]
+
+    async def typed(self, count: int) -> None:
+        """Wait until the keeper heard so many inputs; they are these, once each and in order."""
+        await until(lambda: len(self.inputs()) >= count)
+        assert self.inputs() == list(range(count))
 
     def said(self, kind: str) -> list[dict[str, Any]]:
         """What the keeper heard of one kind."""
@@ -114,10 +120,3 @@ def _file(_: ServerConnection, request: Request) -> Response | None:
     body = PAGE.encode() if path == "/" else file.read_bytes() if file.is_file() else b""
     kind = mimetypes.guess_type(path)[0] or "text/html"
     return Response(HTTPStatus.OK, "OK", Headers({"Content-Type": kind, "Content-Length": str(len(body))}), body)
-
-
-async def until(met: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(seconds):
-        while not met():  # noqa: ASYNC110 - what is waited for says nothing by itself
-            await asyncio.sleep(0.01)
