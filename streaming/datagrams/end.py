@@ -32,7 +32,7 @@ class ServerEnd:
         self._down = Sender(now, first=first_down, mtu=mtu)
         self._up = UpReceiver(first_up)
         self._heard_at = now
-        self._sent_at = now
+        self._sent_at = now - BEAT_EVERY
         self._answer_at: float | None = None
         self._shown: int | None = None
         self._errors = 0

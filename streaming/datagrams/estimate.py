@@ -25,11 +25,17 @@ _SPAN: Final = 0.025
 _WINDOW: Final = 0.6
 _BASE_WINDOW: Final = 15.0
 _STANDING: Final = 0.025
+_SOME: Final = 0.004
 _NEW_PATH_AFTER: Final = 3.0
 _PRIOR_LOSS: Final = 0.01
 _PRIOR_WEIGHT: Final = 50
 _LOSS_WEIGHT: Final = 400
 _CONGESTED: Final = 0.06
+_CALM: Final = 0.0015
+_MOST_BLUR: Final = 0.03
+_PROBE_EVERY: Final = 1.0
+_PROBE_SELDOM: Final = 6.0
+_BUSY: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +74,48 @@ class Estimate:
         self.measured = False
         self._resolved = 0
         self._rtts = 0
+        self._jitter = 0.0
         self._train: _Train | None = None
         self._samples: deque[tuple[float, float, bool]] = deque(maxlen=64)
         self._bases = [(now, float("inf")), (now, float("inf"))]
         self._standing_since: float | None = None
         self._lowered_at = self._heard_at = now
+        self._probed_at, self._probed_rate, self._probe_every = now, self.rate, _PROBE_EVERY
         self._recent: deque[tuple[float, float]] = deque(maxlen=128)
 
     def queue_at(self, now: float) -> float:
         """Seconds that a datagram sent now would wait: the queue when last heard of, less the time since."""
         return max(0.0, self.queue - max(0.0, now - self._heard_at))
 
-    @property
-    def damping(self) -> float:
+    def damping(self, now: float) -> float:
         """How much slower than the rate to send while a queue stands."""
-        if self.queue < 0.015:  # noqa: PLR2004 - below: what jitter looks like
+        queue = self.queue_at(now)
+        if queue < 0.015:  # noqa: PLR2004 - below: what a burst of our own makes
             return 1.0
-        return 0.98 if self.queue < _STANDING else 0.85 if self.queue < 4 * _STANDING else 0.6
+        return 0.98 if queue < _STANDING else 0.85 if queue < 4 * _STANDING else 0.6
+
+    @property
+    def _blur(self) -> float:
+        """By how much jitter may mislead."""
+        return min(2 * self._jitter, _MOST_BLUR) if self._jitter > _CALM else 0.0
+
+    def wants_probe(self, now: float, used: float) -> bool:
+        """Whether padding should make a train of what leaves now.
+
+        Only when the way is busy (`used` bits/s of it) with trains too short to measure, and less and less often
+        while that finds nothing.
+        """
+        sampled = self._samples[-1][0] if self._samples else 0.0
+        if used < _BUSY * self.rate or self.queue > _STANDING / 2 or min(now - sampled, now - self._probed_at) < 0.3:  # noqa: PLR2004
+            return False
+        if self.rate > 1.1 * self._probed_rate:
+            self._probe_every = _PROBE_EVERY / 2
+        elif now - self._probed_at < self._probe_every:
+            return False
+        else:
+            self._probe_every = min(self._probe_every * 1.5, _PROBE_SELDOM)
+        self._probed_at, self._probed_rate = now, self.rate
+        return True
 
     def round_trip(self, seconds: float) -> None:
         """A round trip was measured."""
@@ -117,7 +148,7 @@ class Estimate:
             return
         self._heard_at = now
         self._look_at_queue(now, shortest)
-        if self._train is not None and self._train.packets >= _ENOUGH_PACKETS:
+        if self._train is not None and self._train.packets >= _ENOUGH_PACKETS and not self._blur:
             self._close(now, self._train)
 
     def _ride(self, now: float, arrival: Arrival) -> None:
@@ -127,20 +158,26 @@ class Estimate:
                 self._close(now, train)
             self._train = _Train(arrival.train, arrival, arrival.sent, arrival.came)
             return
+        sooner = (train.last_came - train.last_sent) - (arrival.came - arrival.sent)
+        # a queue that fills makes every journey longer than the one before; only jitter makes it shorter
+        self._jitter += (max(0.0, sooner) - self._jitter) / 64
         train.packets += 1
         train.size += arrival.size
         train.last_sent = arrival.sent
         train.last_came = max(train.last_came, arrival.came)
-        if train.packets >= _ENOUGH_PACKETS and train.last_came - train.first.came >= _SPAN:
+        if train.packets >= _ENOUGH_PACKETS and train.last_came - train.first.came >= _SPAN + 8 * self._blur:
             self._close(now, train)
             self._train = _Train(arrival.train, arrival, arrival.sent, train.last_came)
 
     def _close(self, now: float, train: _Train) -> None:
         sending, coming = train.last_sent - train.first.sent, train.last_came - train.first.came
-        rate = train.size * 8 / max(sending, coming, 0.002)
+        blur = self._blur
+        full = coming > sending * 1.08 + 0.0015 + blur
+        rate = train.size * 8 / max(coming if full else max(sending, coming - blur), 0.002)
         last = Arrival(train.last_sent, train.last_came, 0, train.name)
         self._train = _Train(train.name, last, train.last_sent, train.last_came)
-        self._sample(now, min(max(rate, LOWEST), HIGHEST), coming > sending * 1.08 + 0.0015)
+        if full or sending >= 2 * blur:
+            self._sample(now, min(max(rate, LOWEST), HIGHEST), full)
 
     def _sample(self, now: float, rate: float, full: bool) -> None:
         samples = self._samples
@@ -150,6 +187,7 @@ class Estimate:
         if not self.measured:
             self.measured = True
             self.rate = min(rate, _FIRST_TRAIN_AT_MOST) if full or rate > self.rate else self.rate
+            self.searching = not full
             return
         if full:
             self.searching = False
@@ -158,7 +196,7 @@ class Estimate:
         best = max(sample[1] for sample in samples)
         if rate > self.rate:
             self.rate = min(rate, self.rate * 1.5)
-        elif best < self.rate and sum(sample[2] for sample in samples) >= 3:  # noqa: PLR2004 - one may be jitter
+        elif best < self.rate and self.queue > _SOME and sum(sample[2] for sample in samples) >= 3:  # noqa: PLR2004 - one may be jitter
             self.rate = best
         self._lower_for_queue(now)
 
@@ -184,7 +222,7 @@ class Estimate:
             older, newer = newer, shortest
         newer = min(newer, shortest)
         self._bases[1] = (self._bases[1][0], newer)
-        self.queue += (shortest - min(older, newer) - self.queue) / 2
+        self.queue += (max(0.0, shortest - min(older, newer) - self._blur) - self.queue) / 2
         self._recent.append((now, shortest))
         if self.queue < _STANDING:
             self._standing_since = None

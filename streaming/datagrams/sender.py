@@ -26,7 +26,8 @@ _TAIL_AFTER: Final = 0.02
 _LOSSY: Final = 0.005
 _FEEDBACK_EVERY: Final = 0.025
 _LONGEST_PROBE: Final = 0.5
-_FIRST_TRAIN: Final = 8
+_TRAIN: Final = 8
+_USE_HALVES: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Sender:
         self._tail_at: float | None = None
         self._probes = 0
         self._clock: tuple[int, float] | None = None
-        self._padding = _FIRST_TRAIN
+        self._unmeasured = True
+        self._used_bytes, self._used_at = 0.0, now
 
     def push(self, message: Message, now: float) -> int:
         """Queue a message; its number."""
@@ -92,7 +94,7 @@ class Sender:
         estimate = self.estimate
         body = (self._mtu - wire.PART_HEADER) / (self._mtu + OVERHEAD)
         spent = (1 + (fec.repairs_for(8, estimate.loss) if self._repair else 0) / 8) * (1 + estimate.loss)
-        rate = estimate.rate * estimate.damping * body / spent
+        rate = estimate.rate * estimate.damping(now) * body / spent
         return Way(rate, estimate.rtt * 1000, estimate.loss, estimate.queue_at(now) * 1000)
 
     def due(self, now: float) -> list[bytes]:
@@ -102,11 +104,24 @@ class Sender:
         while self._pacer.ready_at <= now and (turn := self._turn(now)):
             datagrams.append(self._send(*turn, now))
         if not (self._urgent or self._cursor or self._fresh):
-            if self._padding and self._clock and not self._flight.bytes and not datagrams:
-                datagrams = [self.beat(now, self._mtu - 9) for _ in range(self._padding)]
-                self._padding = 0
+            datagrams.extend(self._pad(now, len(datagrams)))
             self._idle = True
         return datagrams
+
+    def _pad(self, now: float, sent: int) -> list[bytes]:
+        """What makes a train of the little that leaves now, where there is something to find out."""
+        if self._clock is None:
+            return []
+        first, self._unmeasured = self._unmeasured, False
+        if not first and not (sent and self.estimate.wants_probe(now, self._used(now))):
+            return []
+        return [self.beat(now, self._mtu - 9) for _ in range(_TRAIN - sent)]
+
+    def _used(self, now: float) -> float:
+        """Bits/s that left in the last while."""
+        size, self._used_bytes = self._used_bytes * 0.5 ** ((now - self._used_at) / _USE_HALVES), 0.0
+        self._used_bytes, self._used_at = size, now
+        return size * 8 * 0.69 / _USE_HALVES
 
     def next_at(self) -> float | None:
         """When `due` may have something."""
@@ -249,11 +264,12 @@ class Sender:
         self._packet += 1
         sent = Sent(self._packet, now, size + OVERHEAD, block, symbol, self._train)
         self._flight.add(sent)
+        self._used_bytes += sent.size
         if len(self._flight) > _IN_FLIGHT_AT_MOST:
             self.failed = "nothing is acknowledged"
         estimate = self.estimate
         eager = 2.0 if estimate.searching and estimate.measured else 1.25
-        self._pacer.sent(now, sent.size * 8, estimate.rate, eager, estimate.damping)
+        self._pacer.sent(now, sent.size * 8, estimate.rate, eager, estimate.damping(now))
         if block is not None:
             self._tail = sent
         return self._packet
