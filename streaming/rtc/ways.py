@@ -21,7 +21,6 @@ SILENT_S: Final = 1.3
 """How long the browser may say nothing by datagrams (it speaks each 500 ms) before the socket takes over."""
 REPORT_S: Final = 0.1
 STEADY_S: Final = 1.0
-MAX_HELD: Final = 4096
 MAX_BACKLOG: Final = 4 * 1024 * 1024
 _LONGEST_OWN: Final = 64 * 1024
 """Longer than any `way` or `rtc` message; what is longer is not looked into."""
@@ -48,7 +47,6 @@ class Ways:
         self._down = 0
         self._up = 0
         self._had = 0
-        self._held: dict[int, Message] = {}
         self._reported: dict[str, Any] = {}
         self._reported_at = 0.0
 
@@ -156,14 +154,12 @@ class Ways:
         self._tell({"kind": "socket", "rate": 0, "rtt": 0, "loss": 0, "queue": 0})
 
     def _take(self, number: int, message: Message) -> None:
-        """Hand on a message of the browser when it is the next; hold it until it is; drop it when it was."""
-        if number > self._had and (number == self._had + 1 or len(self._held) < MAX_HELD):
-            self._held[number] = message
-        while self._had + 1 in self._held:
-            self._had += 1
-            following = self._held.pop(self._had)
-            if _own(following).get("t") not in {"way", "rtc"}:
-                self.to_keeper.append(following)
+        """Hand on a message of the browser when it is the next; drop it when it was. Neither way leaves a gap."""
+        if number != self._had + 1:
+            return
+        self._had = number
+        if _own(message).get("t") not in {"way", "rtc"}:
+            self.to_keeper.append(message)
 
     def _report(self, end: ServerEnd, now: float) -> None:
         if self._reported and now - self._reported_at < REPORT_S:
@@ -204,7 +200,7 @@ def _own(message: Message) -> dict[str, Any]:
         own = json.loads(message)
     except (ValueError, RecursionError):
         return {}
-    return own if isinstance(own, dict) else {}
+    return own if isinstance(own, dict) and isinstance(own.get("t"), str) else {}
 
 
 def _differs(one: dict[str, Any], other: dict[str, Any]) -> bool:

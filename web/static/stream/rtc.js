@@ -20,7 +20,7 @@ const SILENT_MS = 1000;
 const TRY_MS = 8000;
 const GATHER_MS = 500;
 const RETRY_MS = 5000;
-const LONGEST_RETRY_MS = 60000;
+const LONGEST_RETRY_MS = 600000;
 const WORSE_RETRY_MS = 300000;
 /** Datagrams that lasted so long are trusted again as at the beginning. */
 const STEADY_MS = 30000;
@@ -278,7 +278,8 @@ export class Ways {
     if (this.#end && now - this.#beganAt > STEADY_MS) this.#retryMs = RETRY_MS;
     this.#drop();
     this.#retry = setTimeout(() => { this.#retry = undefined; this.#maybeTry(); }, this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
+    // where no datagram ever came through, none is likely to
+    this.#retryMs = Math.min(this.#retryMs * (said ? 2 : 4), LONGEST_RETRY_MS);
     if (!said || this.#socket.readyState !== WebSocket.OPEN) return;
     this.#socket.send(JSON.stringify({ t: 'way', kind: 'socket', from: again[0]?.number ?? this.#up + 1, had: this.#had }));
     for (const { data } of again) this.#socket.send(data);
