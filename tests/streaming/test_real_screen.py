@@ -25,6 +25,8 @@ from streaming.testing import Stage, WireViewer, psnr, staged, until
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 SIZE = Size(800, 600)
+EXACT = 99.0
+"""What `psnr` says of two pictures that do not differ."""
 WORDS = [
     "agent",
     "handoff",
@@ -102,7 +104,7 @@ async def rested(sandbox: Sandbox, viewer: WireViewer) -> float:
 
 
 async def test_the_page_at_rest_is_the_page(sandbox: Sandbox) -> None:
-    """After every burst of repaints the viewer's picture is the display's, at 45 dB and more."""
+    """After every burst of repaints the viewer's picture is the display's, pixel for pixel."""
     rng = np.random.default_rng(3)
     async with sandbox.stage.viewer() as ann:
         for _ in range(6):
@@ -110,18 +112,18 @@ async def test_the_page_at_rest_is_the_page(sandbox: Sandbox) -> None:
                 await sandbox.run(f"document.body.outerHTML = `{article(rng)}`")
                 await asyncio.sleep(float(rng.random()) * 0.03)
             await asyncio.sleep(0.25)
-            assert await rested(sandbox, ann) >= 45
+            assert await rested(sandbox, ann) == EXACT
 
 
 async def test_a_whole_new_page_is_sharp_soon(sandbox: Sandbox) -> None:
-    """From the change of a page to its sharp picture takes a moment, always."""
+    """From the change of a page to its exact picture takes a moment, always."""
     rng = np.random.default_rng(5)
     async with sandbox.stage.viewer() as ann:
         await rested(sandbox, ann)
         for _ in range(4):
             await sandbox.run(f"document.body.outerHTML = `{article(rng)}`")
             await asyncio.sleep(0.05)
-            await until(lambda: ann.shown is not None and psnr(ann.shown, sandbox.display()) >= 45, 1.0)
+            await until(lambda: ann.shown is not None and psnr(ann.shown, sandbox.display()) == EXACT, 1.0)
 
 
 async def test_what_is_typed_is_seen(sandbox: Sandbox) -> None:
@@ -149,7 +151,7 @@ async def test_what_is_typed_is_seen(sandbox: Sandbox) -> None:
             lambda: before is not None and ann.shown is not None and (ann.shown[100:160] != before[100:160]).any()
         )
         await sandbox.run("document.querySelector('#i').blur()")
-        assert await rested(sandbox, ann) >= 45
+        assert await rested(sandbox, ann) == EXACT
 
 
 async def test_a_still_page_costs_nothing(sandbox: Sandbox) -> None:
