@@ -63,8 +63,9 @@ def cover(picture: Picture, masks: Sequence[Rect]) -> None:
     """Fill `masks` with grey, in place; what lies outside the picture is cut off."""
     height, width = picture.shape[:2]
     for mask in masks:
-        top, left = max(mask.y, 0), max(mask.x, 0)
-        picture[top : min(mask.y + mask.height, height), left : min(mask.x + mask.width, width)] = _MASK_GREY
+        rows = slice(max(mask.y, 0), max(min(mask.y + mask.height, height), 0))
+        columns = slice(max(mask.x, 0), max(min(mask.x + mask.width, width), 0))
+        picture[rows, columns] = _MASK_GREY
 
 
 class Rendition:
