@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 VALID_S: Final = 86400.0
@@ -32,7 +32,7 @@ class Relay:
 
     url: str
     user: str
-    credential: str
+    credential: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class TurnSettings:
 
     url: str
     user: str = ""
-    credential: str = ""
-    secret: str = ""
+    credential: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
 
     def relay(self, now: float) -> Relay:
         """Return the relay as it may be used from `now` (seconds since 1970) on."""

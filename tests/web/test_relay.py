@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from websockets.exceptions import InvalidStatus
 
 from agent_bridge.words import Role
@@ -142,3 +145,40 @@ async def test_only_sendable_codes_are_sent(code: int | None, sent: int) -> None
 async def test_a_reason_fits_its_frame() -> None:
     """A reason is cut at 123 bytes, between characters."""
     assert relay.short("ü" * 100) == "ü" * 61
+
+
+async def test_a_viewer_may_have_datagrams(
+    server: Served, sandbox: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for on its socket; what it says of its own way is dropped, not relayed."""
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])
+    browser = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    channel = browser.createDataChannel("baton", ordered=False, maxRetransmits=0, negotiated=True, id=0)
+    opened = asyncio.Event()
+    channel.on("open", opened.set)
+    await browser.setLocalDescription(await browser.createOffer())
+    async with server.socket(LIVE.format(sandbox["id"]), "operator") as socket:
+        await socket.recv()
+        await socket.send('{"t":"rtc"}')
+        assert json.loads(await socket.recv()) == {"t": "rtc", "servers": []}
+        await socket.send(json.dumps({"t": "rtc", "offer": browser.localDescription.sdp}))
+        answer = json.loads(await socket.recv())
+        await browser.setRemoteDescription(RTCSessionDescription(answer["answer"], "answer"))
+        await asyncio.wait_for(opened.wait(), 10)
+        await socket.send(json.dumps({"t": "rtc", "offer": browser.localDescription.sdp}))
+        assert json.loads(await socket.recv()) == {"t": "rtc", "answer": None}
+        await socket.send('{"t":"way","kind":"datagrams","rate":1e9,"rtt":1,"loss":0,"queue":0}')
+        await socket.send("end")
+        assert await socket.recv() == "end"
+    await browser.close()
+
+
+async def test_the_socket_way_offers_no_datagrams(server: Served, sandbox: dict[str, Any]) -> None:
+    """`way=socket` in the address; a word that means nothing is refused."""
+    async with server.socket(LIVE.format(sandbox["id"]) + "?way=socket", "operator") as socket:
+        await socket.recv()
+        await socket.send('{"t":"rtc"}')
+        assert json.loads(await socket.recv()) == {"t": "rtc", "servers": None}
+    with pytest.raises(InvalidStatus):
+        async with server.socket(LIVE.format(sandbox["id"]) + "?way=pigeon", "operator"):
+            pass

@@ -66,3 +66,50 @@ def test_a_public_url_is_an_origin(url: str) -> None:
 def test_the_base_url_follows_from_the_others(given: dict[str, object], base: str) -> None:
     """Links start with the public URL where there is one, else with what is listened on."""
     assert Settings(**given).base_url() == base  # type: ignore[arg-type] # mixed on purpose
+
+
+def test_datagrams_of_a_local_server_stay_on_the_machine() -> None:
+    """What only this machine reaches opens no port to others; what others reach does, and what says an address."""
+    for settings, loopback in [
+        (Settings(), True),
+        (Settings(host="0.0.0.0"), False),
+        (Settings(public_url="https://baton.example.com"), False),
+        (Settings(rtc_host=("203.0.113.7",)), False),
+    ]:
+        datagrams = settings.datagrams()
+        assert datagrams is not None
+        assert datagrams.places.loopback is loopback
+    assert Settings(rtc=False).datagrams() is None
+
+
+def test_ports_addresses_and_relay_of_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are written in the environment."""
+    monkeypatch.setenv("BATON_RTC_PORTS", "40000-40100")
+    monkeypatch.setenv("BATON_RTC_HOST", "203.0.113.7 [2001:db8::7]:40000 2001:db8::8 198.51.100.1:9")
+    monkeypatch.setenv("BATON_RTC_TURN_URL", "turn:turn.example.com")
+    monkeypatch.setenv("BATON_RTC_TURN_SECRET", "hunter2")
+    settings = Settings()
+    datagrams = settings.datagrams()
+
+    assert datagrams is not None
+    assert datagrams.places.ports == range(40000, 40101)
+    assert datagrams.places.advertised == (
+        ("203.0.113.7", None), ("2001:db8::7", 40000), ("2001:db8::8", None), ("198.51.100.1", 9),
+    )  # fmt: skip
+    assert datagrams.turn is not None
+    assert datagrams.turn.secret == "hunter2"
+    assert "hunter2" not in repr(settings) + repr(datagrams) + repr(datagrams.turn.relay(0))
+
+
+@pytest.mark.parametrize("ports", ["40100-40000", "0-5", "x", "1-70000", "-"])
+def test_a_range_that_is_none_is_refused(ports: str) -> None:
+    """With a word about the range."""
+    with pytest.raises(ValidationError):
+        Settings(rtc_ports=ports)
+
+
+@pytest.mark.parametrize("host", ["example.com", "203.0.113.7:0", "203.0.113.7:x", "[2001:db8::7]:70000"])
+def test_an_address_that_is_none_is_refused(host: str) -> None:
+    """Names are not asked for: the browser is told addresses."""
+    with pytest.raises(ValidationError):
+        Settings(rtc_host=(host,))
