@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streaming.datagrams import wire
+from streaming.datagrams.estimate import Estimate
 from streaming.datagrams.sender import Message, Sender, Way
 from streaming.datagrams.upward import Loose, Up, UpReceiver
 
@@ -27,9 +28,14 @@ type Heard = Up | Loose | Shown
 class ServerEnd:
     """Everything the server knows of one browser's datagram way; times are seconds of any steady clock."""
 
-    def __init__(self, now: float, *, first_down: int = 1, first_up: int = 1, mtu: int = 1150) -> None:
-        """Begin with the numbers that the first message down and the first message up on this way will have."""
-        self._down = Sender(now, first=first_down, mtu=mtu)
+    def __init__(
+        self, now: float, *, first_down: int = 1, first_up: int = 1, mtu: int = 1150, repair: bool = True
+    ) -> None:
+        """Begin with the numbers that the first message down and the first message up on this way will have.
+
+        `repair=False` leaves every loss to retransmission, for comparison.
+        """
+        self._down = Sender(now, first=first_down, mtu=mtu, repair=repair)
         self._up = UpReceiver(first_up)
         self._heard_at = now
         self._sent_at = now - BEAT_EVERY
@@ -103,6 +109,16 @@ class ServerEnd:
     def backlog(self) -> int:
         """Bytes of messages pushed and not yet sent for the first time."""
         return self._down.backlog
+
+    @property
+    def estimate(self) -> Estimate:
+        """What is known of the way, in its own units."""
+        return self._down.estimate
+
+    @property
+    def kept_up(self) -> int:
+        """Pieces of messages up that wait for one before them."""
+        return self._up.waiting
 
     @property
     def failed(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _LOSSY: Final = 0.005
 _FEEDBACK_EVERY: Final = 0.025
 _LONGEST_PROBE: Final = 0.5
 _TRAIN: Final = 8
-_USE_HALVES: Final = 0.5
+_USE_FADES: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ class Sender:
 
     def _used(self, now: float) -> float:
         """Bits/s that left in the last while."""
-        size, self._used_bytes = self._used_bytes * 0.5 ** ((now - self._used_at) / _USE_HALVES), 0.0
-        self._used_bytes, self._used_at = size, now
-        return size * 8 * 0.69 / _USE_HALVES
+        self._used_bytes *= math.exp((self._used_at - now) / _USE_FADES)
+        self._used_at = now
+        return self._used_bytes * 8 / _USE_FADES
 
     def next_at(self) -> float | None:
         """When `due` may have something."""

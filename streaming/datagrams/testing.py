@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from streaming.datagrams.end import Heard, ServerEnd
@@ -102,11 +103,11 @@ class Simulation:
         """(when, number, message) as the browser delivered them."""
         self.heard: list[tuple[float, Heard]] = []
         self._order = itertools.count()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
 
-    def at(self, when: float, what: Callable[[], None]) -> None:
+    def at[**P](self, when: float, what: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do something at a time."""
-        heapq.heappush(self._events, (when, next(self._order), what))
+        heapq.heappush(self._events, (when, next(self._order), partial(what, *args, **kwargs)))
 
     def run(self, until: float) -> None:
         """Let time pass."""
@@ -126,10 +127,10 @@ class Simulation:
     def _send(self) -> None:
         for datagram in self.server.due(self.now):
             if (at := self.down.carry(datagram, self.now)) is not None:
-                self.at(at, lambda datagram=datagram: self._to_browser(datagram))  # type: ignore[misc]
+                self.at(at, self._to_browser, datagram)
         for datagram in self.browser.due(self.now):
             if (at := self.up.carry(datagram, self.now)) is not None:
-                self.at(at, lambda datagram=datagram: self._to_server(datagram))  # type: ignore[misc]
+                self.at(at, self._to_server, datagram)
 
     def _to_browser(self, datagram: bytes) -> None:
         for number, message in self.browser.hear(datagram, self.now):

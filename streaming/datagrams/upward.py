@@ -47,6 +47,11 @@ class UpReceiver:
         self._sequences: dict[int, int] = {}
         self._held: wire.LooseText | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Pieces that wait for one before them."""
+        return len(self._waiting)
+
     def hear(self, pieces: Iterable[wire.Piece], loose: Iterable[wire.LooseText]) -> list[Up | Loose]:
         """What can be told now."""
         heard: list[Up | Loose] = []
