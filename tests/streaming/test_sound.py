@@ -8,13 +8,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import av
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 
-from sandbox.words import BadRequest, Unavailable
+from sandbox.screen import Rect
+from sandbox.words import BadRequest, Holder, OperatorId, Side, SystemClock, Unavailable
+from streaming.hub import StreamHub
 from streaming.sound import RATE, SAMPLES, Listener, OpusEncoder, Sound, pack, unpack
+from streaming.testing import PaintedScreen, until
 
 
 def sine(hertz: float, block: int) -> bytes:
@@ -200,3 +206,52 @@ async def test_no_sound_is_said() -> None:
     await settled()
     assert tape.recorders == 1
     await sound.close()
+
+
+@asynccontextmanager
+async def heard_by(port: int, operator: str) -> AsyncIterator[list[bytes]]:
+    """A viewer that asked for the sound; yields what it hears."""
+    sounds: list[bytes] = []
+
+    async def listen(socket: ClientConnection) -> None:
+        while True:
+            message = await socket.recv()
+            if isinstance(message, bytes):
+                sounds.append(message)
+
+    async with connect(f"ws://127.0.0.1:{port}/stream?operator={operator}") as socket:
+        await socket.send('{"t":"sound","on":true}')
+        async for message in socket:
+            if isinstance(message, str) and json.loads(message)["t"] == "sound":
+                break
+        task = asyncio.create_task(listen(socket))
+        yield sounds
+        task.cancel()
+
+
+async def test_the_hub_lets_only_the_holder_hear_a_secret() -> None:
+    """While masks are on the screen a watcher of the same hub gets nothing; a viewer that leaves ends the recorder."""
+    tape, screen = Tape(), PaintedScreen()
+    screen.set_control(Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann"), 1)
+    hub = StreamHub(screen, SystemClock(), sound=tape)
+
+    async def handle(socket: ServerConnection) -> None:
+        path = socket.request.path if socket.request else ""
+        await hub.serve(socket, dict(parse_qsl(urlsplit(path).query)))
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with heard_by(port, "op_ann") as ann, heard_by(port, "op_bob") as bob:
+            await tape.play(sine(440, 0))
+            await until(lambda: len(ann) == len(bob) == 1)
+            screen.set_masks([Rect(0, 0, 10, 10)])
+            await tape.play(sine(440, 1))
+            await until(lambda: len(ann) == 2)
+            screen.set_masks([])
+            await tape.play(sine(440, 2))
+            await until(lambda: len(ann) == 3)
+            assert len(bob) == 1
+            assert hub.statistics().sound.listeners == 2
+        await until(lambda: not hub.statistics().sound.recording)
+        await hub.close()
+    assert tape.recorders == 0
