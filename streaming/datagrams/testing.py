@@ -107,7 +107,8 @@ class Simulation:
 
     def at[**P](self, when: float, what: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do something at a time."""
-        heapq.heappush(self._events, (when, next(self._order), partial(what, *args, **kwargs)))
+        then: Callable[[], object] = partial(what, *args, **kwargs)
+        heapq.heappush(self._events, (when, next(self._order), then))
 
     def run(self, until: float) -> None:
         """Let time pass."""
