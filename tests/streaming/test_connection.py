@@ -201,3 +201,41 @@ async def test_a_change_of_network_is_not_waited_for(scene: Scene) -> None:
     scene.server.turns_away = None
     await scene.page.evaluate("window.dispatchEvent(new Event('online'))")
     await scene.page.wait_for_function("live.state === 'live'", timeout=1000)
+
+
+async def test_a_decoder_that_never_works_is_done_without(scene: Scene) -> None:
+    """A browser that claims to decode what it cannot is taken at its deeds: it begins anew with the next best."""
+    await scene.page.evaluate("""() => {
+        VideoDecoder.prototype.decode = () => { throw new DOMException('no', 'EncodingError'); };
+    }""")
+    await scene.server.sockets[-1].send(json.dumps({"t": "stream", "kind": "h264-444", "masked": False}))
+    picture = Video(0, Coding.H264, True, Rect(0, 0, 9, 9), b"\0\0\1\x67\xf4\x00\x29\0\0\1\x65")
+    for _ in range(3):
+        await scene.server.paint(picture, key=True)
+    await scene.live(2)
+
+    assert scene.server.heard("hello")[1]["pictures"] == ["h264", "jpeg"]
+
+
+async def test_latency_counts_only_what_can_be_an_answer(scene: Scene) -> None:
+    """A picture sooner than any answer can come is not one; releases and pointer moves wait for none; clocks wrap."""
+    told = await scene.page.evaluate("""async () => {
+        const { Latency } = await import('/stream/latency.js');
+        const [one, other] = [new Latency(), new Latency()];
+        one.sent({ t: 'move' }, 0);
+        one.sent({ t: 'key', d: false }, 5);
+        one.painted(0, 900, 20);
+        const nothing = one.input;
+        for (let at = 1000; at < 2000; at += 200) {
+            one.sent({ t: 'key', d: true }, at);
+            one.painted((at - 5) * 1000, at + 5, 20);
+            one.painted((at + 30) * 1000, at + 45, 20);
+        }
+        one.sent({ t: 'wheel' }, 3000);
+        one.sent({ t: 'key', d: true }, 5000);
+        one.painted(5030 * 1000, 5045, 20);
+        const taken = at => (2 ** 32 - 40000 + at * 10000) % 2 ** 32;
+        for (let at = 0; at < 9; at++) other.painted(taken(at), at * 10 + (at > 3 ? 7 : 0), 30);
+        return [nothing, one.input, other.picture];
+    }""")
+    assert told == [0, 45, 22]

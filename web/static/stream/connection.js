@@ -126,6 +126,11 @@ export class Connection {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
   }
 
+  /** Open it anew at once. */
+  again() {
+    if (this.#socket) this.#dropped(4000, '', 'dropped');
+  }
+
   close() {
     this.#wanted = false;
     this.#stop();

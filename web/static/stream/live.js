@@ -66,6 +66,8 @@ import { capabilities } from './video.js';
 const STATS_MS = 1000;
 /** How long a key frame may take before it is asked for again. */
 const KEY_FRAME_MS = 2000;
+const DOUBTS = 3;
+const DOUBT_MS = 20000;
 const MAX_FILES_BYTES = 32 * 1024 * 1024;
 
 /** One viewer of `/stream`. */
@@ -101,6 +103,8 @@ export class LiveScreen extends EventTarget {
     way: 'socket', decision: /** @type {object | null} */ (null),
   };
   #quickest = 0;
+  /** @type {number[]} when decoders failed */
+  #failures = [];
   #since = { at: 0, frames: 0, bytes: 0, decode: 0 };
 
   /**
@@ -395,6 +399,7 @@ export class LiveScreen extends EventTarget {
       },
       lost: error => {
         if (error) console.warn('stream: asking for a key frame', error);
+        if (error instanceof DOMException && this.#doubt()) return;
         this.#askAgain();
       },
       size: (width, height) => {
@@ -402,6 +407,17 @@ export class LiveScreen extends EventTarget {
         this.#scaleCursor();
       },
     });
+  }
+
+  /** A decoder that fails again and again is one that the browser only claims to have: begin anew without it. */
+  #doubt() {
+    const now = performance.now();
+    this.#failures = [...this.#failures.filter(at => now - at < DOUBT_MS), now];
+    if (this.#failures.length < DOUBTS || this.#kind === 'jpeg' || !this.#pictures.includes(this.#kind)) return false;
+    this.#failures = [];
+    this.#pictures = this.#pictures.filter(kind => kind !== this.#kind);
+    this.#connection?.again();
+    return true;
   }
 
   /** Ask for a key frame, and again while none comes. */
