@@ -20,6 +20,8 @@ UNKNOWN_FAR_RATE: Final = 3e6
 
 _VIDEO_SHARE: Final = 0.72
 """Of the measured rate: repair packets, headers and exact pixels need the rest."""
+_THIN_BURST: Final = THIN_RATE / 8 * 0.4
+"""Where a thin way ends: a better one takes no less at once."""
 _REFINE_S: Final = 0.12
 _QUEUE_S: Final = 0.05
 """How much of the network's own queue may be filled, so that the next picture never waits long behind the last."""
@@ -110,7 +112,7 @@ def decide(mode: Mode, scene: Scene, way: Way, settings: StreamSettings) -> Deci
     return Decision(
         mode, scene, network, way, fps=_fps(mode, network, scene, settings),
         quality=settings.quality + (4 if network is Network.THIN else 0), rate=rate * _VIDEO_SHARE,
-        level=SMALL, burst=int(min(settings.burst, a_second * (0.4 if network is Network.THIN else 0.25))),
+        level=SMALL, burst=int(min(settings.burst, max(a_second * 0.25, min(a_second * 0.4, _THIN_BURST)))),
         refill=a_second * 0.8, refine_after_s=_REFINE_S / 2, refine_bytes=int(max(3000.0, a_second * 0.05)),
         in_flight=int(max(12_000.0, a_second * (way.rtt + _QUEUE_S))),
         frames=settings.window + int((way.rtt + _QUEUE_S) * settings.fps),

@@ -10,6 +10,7 @@ _TELLING_BYTES: Final = 12_000
 """A picture smaller than this says nothing about the rate of the way."""
 _LEAST_S: Final = 0.004
 _SAMPLES_S: Final = 10.0
+_LONGEST_RUN_S: Final = 1.0
 _LAG_BYTES: Final = 1_000_000
 _LAG_S: Final = 0.5
 
@@ -73,7 +74,8 @@ class Pace:
 class Window:
     """What one viewer has been sent and has not shown yet: bounds the queue in front of its screen, measures the way.
 
-    The rate comes from large pictures: what they took beyond the shortest round trip is the time of their bytes.
+    The rate comes from runs of pictures that followed each other without a gap: from the moment the first was sent until
+    the last must have arrived, an answer being under way for no less than the shortest round trip.
     """
 
     def __init__(self, frames: int, rtt: float = 0.0) -> None:
@@ -83,6 +85,8 @@ class Window:
         self._bytes = 0
         self._rtt = self._fastest = rtt
         self._samples: list[tuple[float, float]] = []
+        self._run_began = self._arrived = float("-inf")
+        self._run_bytes = 0
         self._stuck_since: float | None = None
 
     @property
@@ -133,12 +137,21 @@ class Window:
         self._rtt = rtt if not self._rtt else self._rtt + (rtt - self._rtt) / 8
         if ahead < _TELLING_BYTES:
             self._fastest = min(self._fastest, rtt) if self._fastest else rtt
-        elif self._fastest:
-            rate = ahead * 8 / max(_LEAST_S, rtt - self._fastest)
-            self._samples = [sample for sample in self._samples if now - sample[0] < _SAMPLES_S] + [(now, rate)]
-        for earlier in [number for number in self._flying if number <= frame]:
-            self._bytes -= self._flying.pop(earlier)[1]
+        shown = [self._flying.pop(number) for number in list(self._flying) if number <= frame]
+        size = sum(size for _, size, _ in shown)
+        self._bytes -= size
         self._stuck_since = now if self._flying else None
+        if self._fastest:
+            self._measure(shown[0][0], size, now - decode_s - self._fastest, now)
+
+    def _measure(self, sent_at: float, size: int, arrived: float, now: float) -> None:
+        if sent_at > self._arrived or arrived - self._run_began > _LONGEST_RUN_S:
+            self._run_began, self._run_bytes = max(sent_at, self._arrived), 0
+        self._run_bytes += size
+        self._arrived = max(self._arrived, arrived)
+        if self._run_bytes >= _TELLING_BYTES:
+            rate = self._run_bytes * 8 / max(_LEAST_S, self._arrived - self._run_began)
+            self._samples = [sample for sample in self._samples if now - sample[0] < _SAMPLES_S] + [(now, rate)]
 
     def clear(self) -> None:
         """Forget what was sent (the viewer starts anew)."""
