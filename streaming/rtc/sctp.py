@@ -28,10 +28,12 @@ STREAM: Final = 0
 REORDER_S: Final = 0.03
 """How late a datagram may come before it is skipped: later ones are lost to the browser."""
 SKIP_S: Final = 0.02
-ACK_S: Final = 0.04
+ACK_S: Final = 0.15
 """How long the browser's messages wait for their acknowledgement when there are few of them."""
 ACK_BYTES: Final = 1200
 ACK_COUNT: Final = 6
+SHARED_BYTES: Final = 1000
+"""A message of at most this length takes an acknowledgement along that is owed."""
 MAX_EARLY: Final = 8
 
 _HEADER: Final = struct.Struct("!HHI")
@@ -102,7 +104,10 @@ class Messages(RTCSctpTransport):
         if not self._marks or now - self._marks[-1][0] >= SKIP_S / 2:
             self._marks.append((now, tsn))
         length = _DATA.size + len(message)
-        self._put(_DATA.pack(_TYPE_DATA, _WHOLE, length, tsn, STREAM, 0, _BINARY) + message + _PADDING[length % 4])
+        chunk = _DATA.pack(_TYPE_DATA, _WHOLE, length, tsn, STREAM, 0, _BINARY) + message + _PADDING[length % 4]
+        if self._owed and length <= SHARED_BYTES:
+            chunk = self._sack() + chunk
+        self._put(chunk)
 
     def feed(self, packet: bytes) -> None:
         """Take one SCTP packet; DATA and SACK are handled here, the rest by aiortc."""
@@ -181,6 +186,11 @@ class Messages(RTCSctpTransport):
             self._ack_timer = asyncio.get_running_loop().call_later(ACK_S, self._acknowledge)
 
     def _acknowledge(self) -> None:
+        if chunk := self._sack():
+            self._put(chunk)
+
+    def _sack(self) -> bytes:
+        """Return the acknowledgement of all that came (RFC 9260, 3.3.4); nothing is owed any more."""
         if self._ack_timer is not None:
             self._ack_timer.cancel()
             self._ack_timer = None
@@ -189,7 +199,7 @@ class Messages(RTCSctpTransport):
         self._sack_duplicates.clear()
         last = self._last_received_tsn
         if last is None or not self.established:
-            return
+            return b""
         gaps: list[list[int]] = []
         for place in sorted((tsn - last) & 0xFFFFFFFF for tsn in self._sack_misordered):
             if gaps and gaps[-1][1] == place - 1:
@@ -199,7 +209,7 @@ class Messages(RTCSctpTransport):
         blocks = b"".join(_GAP.pack(*gap) for gap in gaps if gap[1] < 1 << 16)
         length = _SACK.size + len(blocks)
         room = max(0, self._advertised_rwnd)
-        self._put(_SACK.pack(_TYPE_SACK, 0, length, last, room, len(blocks) // _GAP.size, 0) + blocks)
+        return _SACK.pack(_TYPE_SACK, 0, length, last, room, len(blocks) // _GAP.size, 0) + blocks
 
     # -- what the browser has had ----------------------------------------------------------------------------------
 
