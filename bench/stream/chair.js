@@ -1,7 +1,8 @@
 // Put into every document of the operator's browser before its own scripts run: notes when the console opened its live
-// socket, when its canvas first showed the remote page, and what it said first. Times are milliseconds since the epoch.
+// socket, when its canvas first showed the remote page, what it said first, and when messages went and came after a
+// click. Times are milliseconds since the epoch.
 (() => {
-  const seen = window.__bench = { opened: 0, painted: 0, flip: 0, hello: '', channels: 0 };
+  const seen = window.__bench = { opened: 0, painted: 0, flip: 0, hello: '', channels: 0, sent: 0, heard: [] };
   const now = () => performance.timeOrigin + performance.now();
   const dot = document.createElement('canvas');
   dot.width = dot.height = 1;
@@ -31,9 +32,14 @@
 
   seen.watchFlip = () => {
     const was = pixel(638, 358)[0];
-    seen.flip = 0;
+    seen.flip = seen.pressed = seen.sent = 0;
+    seen.heard = [];
+    addEventListener('pointerdown', event => { seen.pressed = performance.timeOrigin + event.timeStamp; }, { capture: true, once: true });
     until(() => Math.abs(pixel(638, 358)[0] - was) > 100, at => { seen.flip = at; });
   };
+
+  const went = () => { if (seen.pressed) seen.sent ||= now(); };
+  const came = ({ data }) => { if (seen.sent && typeof data !== 'string') seen.heard.push(now()); };
 
   const Socket = window.WebSocket;
   window.WebSocket = class extends Socket {
@@ -41,6 +47,7 @@
       const at = now();
       super(url, ...rest);
       if (!new URL(url, location.href).pathname.endsWith('/live')) return;
+      this.addEventListener('message', came);
       seen.opened = at;
       seen.painted = 0;
       until(shown, when => { seen.painted = when; });
@@ -48,6 +55,7 @@
 
     send(data) {
       if (typeof data === 'string' && data.includes('"hello"')) seen.hello = data;
+      went();
       super.send(data);
     }
   };
@@ -56,6 +64,9 @@
   window.RTCPeerConnection = class extends Peer {
     createDataChannel(...given) {
       const channel = super.createDataChannel(...given);
+      const send = channel.send.bind(channel);
+      channel.send = data => { went(); send(data); };
+      channel.addEventListener('message', came);
       channel.addEventListener('open', () => { seen.channels++; });
       channel.addEventListener('close', () => { seen.channels--; });
       return channel;

@@ -11,16 +11,20 @@ from typing import Any, Final
 
 from bench.figures import Figure, percentile
 from bench.stream.lab import HERE, Lab
-from bench.stream.plan import Link
+from bench.stream.plan import SOON_S, Link
+from bench.stream.values import parse
 
 EXTRAS: Final[Mapping[str, Mapping[str, int]]] = {
     "opening": {"lan": 20, "wan": 3, "slow": 3},
     "link": {"wan": 5},
     "cut": {"lan": 10, "wan": 5},
     "cpu": {"lan": 3},
+    "soon": {"lan": 1},
     "cold": {"lan": 8, "wan": 8, "slow": 8},
 }
 """A measure to the links it is taken on, and how many samples."""
+URL: Final = "URL"
+SCREEN: Final = "[data-screen]"
 FEWEST_PICTURES: Final = 60
 """A lean viewer that had fewer pictures of eight seconds of film was no viewer: there is no ratio to speak of."""
 
@@ -40,13 +44,15 @@ class Extras:
 
     def _one(self, lab: Lab, link: Link, name: str, n: int) -> None:
         page = HERE.parent / "pages" / "cold.html" if name == "cold" else lab.rulers / "scenes.html"
-        module = "bench.stream.cold" if name == "cold" else "bench.stream.chair"
-        before = [] if name == "cold" else [name]
-        after = ["[data-screen]"] if name == "cold" else []
-        client = lambda url: [sys.executable, "-m", module, *before, url, *after, "-n", str(n)]  # noqa: E731
+        command = {
+            "cold": [sys.executable, "-m", "bench.stream.cold", URL, SCREEN, "-n", str(n)],
+            "soon": [sys.executable, str(lab.rulers / "ruler.py"), URL, SCREEN, "--scenes", "rest", "--rest-s", str(SOON_S)],
+        }.get(name, [sys.executable, "-m", "bench.stream.chair", name, URL, "-n", str(n)])  # fmt: skip
+        client = lambda url: [url if word == URL else word for word in command]  # noqa: E731
         printed, error = lab.before_baton(link, page, client, limit_s=120 + n * 25)
-        said = said_of(printed)
-        self.lines += [{**line, "link": link.name} for line in said]
+        self.lines += [{**line, "link": link.name} for line in said_of(printed)]
+        if name == "soon":
+            self.lines += [{**rest, "measure": name, "link": link.name} for rest in parse(printed).values()]
         print(f"{link.name} {name}: {error or 'done'}", flush=True)
 
     @property

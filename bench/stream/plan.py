@@ -15,6 +15,8 @@ LATENCIES: Final = ("flip", "page", "type", "sharp")
 MOTIONS: Final = ("scroll", "film", "idle", "rest")
 MOTION_RUNS: Final = 3
 """Scenes without samples of their own are run this often for each link, and their median counts."""
+SOON_S: Final = 0.6
+"""The rest scene looks after two seconds, and in a run of its own already so soon."""
 LEAD: Final = "baton"
 
 

@@ -30,6 +30,7 @@ FOUND: dict[str, Any] = {
         {"measure": "cut", "link": "lan", "ms": [], "why": "no datagram way was opened"},
         {"measure": "opening", "link": "lan", "ms": [100.0, 120.0]},
         {"measure": "way", "link": "lan", "asked": "", "took": "socket"},
+        {"measure": "soon", "link": "lan", "scene": "rest", "exact": 1.0},
         {"measure": "cold", "link": "lan", "n": 8, "readable_ms": 50, "sharp_ms": 60, "exact_ms": None,
          "never_exact": 8, "kilobytes": 90.2},
         {"measure": "cpu", "link": "lan", "scene": "film", "viewers": 10, "stream": 44.0, "xvfb": 2.0, "chromium": 30.0,
@@ -65,6 +66,7 @@ def test_further_figures_are_sentences() -> None:
 
     assert "not measured, no datagram way was opened" in said
     assert "p50 100, p95 120, worst 120 ms (n=2)" in said
+    assert "0.6 s after the last change 1 of the pixels are exact" in said
     assert "left to itself, Baton took the socket way" in said
     assert "50 / 60 / never ms at 90 kB a page (n=8, 8 of 8 never exact)" in said
     assert "keeper and server 44.0 % of a core" in said
