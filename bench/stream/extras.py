@@ -46,7 +46,8 @@ class Extras:
         page = HERE.parent / "pages" / "cold.html" if name == "cold" else lab.rulers / "scenes.html"
         command = {
             "cold": [sys.executable, "-m", "bench.stream.cold", URL, SCREEN, "-n", str(n)],
-            "soon": [sys.executable, str(lab.rulers / "ruler.py"), URL, SCREEN, "--scenes", "rest", "--rest-s", str(SOON_S)],
+            "soon": [sys.executable, str(lab.rulers / "ruler.py"), URL, SCREEN, "--scenes", "rest",
+                     "--rest-s", str(SOON_S)],
         }.get(name, [sys.executable, "-m", "bench.stream.chair", name, URL, "-n", str(n)])  # fmt: skip
         client = lambda url: [url if word == URL else word for word in command]  # noqa: E731
         printed, error = lab.before_baton(link, page, client, limit_s=120 + n * 25)

@@ -9,7 +9,8 @@ import pytest
 from bench.stream.stages import stages, table
 
 STAMPS: dict[str, Any] = {
-    "pressed": 100.0, "sent": 102.0, "down": 105.0, "drawn": 110.0, "heard": [101.0, 109.0, 113.0, 120.0], "flip": 121.0,
+    "pressed": 100.0, "sent": 102.0, "down": 105.0, "drawn": 110.0, "flip": 121.0,
+    "heard": [101.0, 109.0, 113.0, 120.0],
 }  # fmt: skip
 
 

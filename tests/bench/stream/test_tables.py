@@ -66,7 +66,7 @@ def test_further_figures_are_sentences() -> None:
 
     assert "not measured, no datagram way was opened" in said
     assert "p50 100, p95 120, worst 120 ms (n=2)" in said
-    assert "0.6 s after the last change 1 of the pixels are exact" in said
+    assert "exact pixels 0.6 s after the last change: 1" in said
     assert "left to itself, Baton took the socket way" in said
     assert "50 / 60 / never ms at 90 kB a page (n=8, 8 of 8 never exact)" in said
     assert "keeper and server 44.0 % of a core" in said
