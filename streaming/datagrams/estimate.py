@@ -22,6 +22,9 @@ LOWEST: Final = 64e3
 _FIRST_TRAIN_AT_MOST: Final = 20e6
 _ENOUGH_PACKETS: Final = 6
 _SPAN: Final = 0.025
+_TOGETHER: Final = 0.001
+_ONE_GO: Final = 0.016
+"""What came in one go may have come over this long."""
 _WINDOW: Final = 0.6
 _BASE_WINDOW: Final = 15.0
 _STANDING: Final = 0.025
@@ -50,12 +53,36 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Train:
+    """What counts is what came after the first batch: what a busy browser takes in one go had been waiting."""
+
     name: int
-    first: Arrival
+    first_sent: float
+    first_came: float
     last_sent: float
     last_came: float
+    batch: float
+    """When the first of those taken in one go with the last came."""
+    batches: int = 1
     packets: int = 1
     size: int = 0
+    together: int = 0
+    """Bytes of the first batch, but for its first datagram."""
+
+    def add(self, arrival: Arrival) -> None:
+        self.packets += 1
+        self.last_sent = arrival.sent
+        self.last_came = max(self.last_came, arrival.came)
+        if arrival.came - self.batch > _TOGETHER:
+            self.batch, self.batches = arrival.came, self.batches + 1
+        if self.batches > 1:
+            self.size += arrival.size
+        else:
+            self.first_sent = arrival.sent
+            self.together += arrival.size
+
+    def next(self) -> _Train:
+        """The train that begins where this one ends."""
+        return _Train(self.name, self.last_sent, self.last_came, self.last_sent, self.last_came, self.batch)
 
 
 class Estimate:
@@ -156,26 +183,24 @@ class Estimate:
         if train is None or train.name != arrival.train:
             if train is not None and train.packets >= _ENOUGH_PACKETS - 1:
                 self._close(now, train)
-            self._train = _Train(arrival.train, arrival, arrival.sent, arrival.came)
+            sent, came = arrival.sent, arrival.came
+            self._train = _Train(arrival.train, sent, came, sent, came, came)
             return
         sooner = (train.last_came - train.last_sent) - (arrival.came - arrival.sent)
         # a queue that fills makes every journey longer than the one before; only jitter makes it shorter
         self._jitter += (max(0.0, sooner) - self._jitter) / 64
-        train.packets += 1
-        train.size += arrival.size
-        train.last_sent = arrival.sent
-        train.last_came = max(train.last_came, arrival.came)
-        if train.packets >= _ENOUGH_PACKETS and train.last_came - train.first.came >= _SPAN + 8 * self._blur:
+        train.add(arrival)
+        if train.packets >= _ENOUGH_PACKETS and train.last_came - train.first_came >= _SPAN + 8 * self._blur:
             self._close(now, train)
-            self._train = _Train(arrival.train, arrival, arrival.sent, train.last_came)
 
     def _close(self, now: float, train: _Train) -> None:
-        sending, coming = train.last_sent - train.first.sent, train.last_came - train.first.came
-        blur = self._blur
-        full = coming > sending * 1.08 + 0.0015 + blur
-        rate = train.size * 8 / max(coming if full else max(sending, coming - blur), 0.002)
-        last = Arrival(train.last_sent, train.last_came, 0, train.name)
-        self._train = _Train(train.name, last, train.last_sent, train.last_came)
+        self._train = train.next()
+        sending, coming = train.last_sent - train.first_sent, train.batch - train.first_came
+        size, blur = train.size, self._blur
+        if train.batches == 1:
+            size, sending, coming = train.together, 0.0, _ONE_GO
+        full = train.batches > 1 and coming > sending * 1.08 + 0.0015 + blur
+        rate = size * 8 / max(coming if full else max(sending, coming - blur), 0.002)
         if full or sending >= 2 * blur:
             self._sample(now, min(max(rate, LOWEST), HIGHEST), full)
 
