@@ -32,7 +32,7 @@ class Canvas:
         return f"<Canvas {self.pixels.shape[1]}x{self.pixels.shape[0]} kept={len(self._kept)}>"
 
     def paint(self, frame: Frame) -> None:
-        """Paint one frame. Raises `BadRequest` when it refers to what this viewer was never sent."""
+        """Paint one frame. Raises `BadRequest` for what refers to nothing or cannot be painted."""
         if Flag.KEY in frame.flags:
             size = frame.size or Size(0, 0)
             self.pixels = np.zeros((size.height, size.width, 3), np.uint8)
@@ -45,20 +45,20 @@ class Canvas:
     def _paint(self, op: Op, *, key: bool) -> None:
         match op:
             case Fill(rect, colour):
-                self.pixels[_area(rect)] = colour
+                self.pixels[self._area(rect)] = colour
             case Pixels():
                 greens = self._pixels(op)
                 self._greens = self._greens if key else (self._greens + greens)[-HISTORY:]
             case Copy(rect, dx, dy):
                 moved = Rect(rect.x + dx, rect.y + dy, rect.width, rect.height)
-                self.pixels[_area(moved)] = self.pixels[_area(rect)].copy()
+                self.pixels[self._area(moved)] = self.pixels[self._area(rect)].copy()
             case Keep(slot):
                 self._kept[slot] = self.pixels.copy()
             case Show(slot, rects):
                 if slot not in self._kept:
                     raise BadRequest(f"nothing was kept in slot {slot}")
                 for rect in rects:
-                    self.pixels[_area(rect)] = self._kept[slot][_area(rect)]
+                    self.pixels[self._area(rect)] = self._kept[slot][self._area(rect)]
             case Video():
                 self._video(op)
 
@@ -72,11 +72,11 @@ class Canvas:
         at = 0
         for rect in op.rects:
             greens = planes[at : at + rect.width * rect.height].reshape(rect.height, rect.width, 1)
-            self.pixels[_area(rect)] = greens
+            self.pixels[self._area(rect)] = greens
             at += greens.size
         for _, rect in op.tints:
             size = rect.width * rect.height
-            part = self.pixels[_area(rect)]
+            part = self.pixels[self._area(rect)]
             part[..., 2] += planes[at : at + size].reshape(rect.height, rect.width)
             part[..., 0] += planes[at + tinted : at + tinted + size].reshape(rect.height, rect.width)
             at += size
@@ -89,20 +89,26 @@ class Canvas:
         except zlib.error as error:
             raise BadRequest("pixels that cannot be unpacked") from error
 
+    def _area(self, rect: Rect) -> tuple[slice, slice]:
+        height, width = self.pixels.shape[:2]
+        if min(rect.x, rect.y) < 0 or rect.x + rect.width > width or rect.y + rect.height > height:
+            raise BadRequest("a rectangle that lies outside the picture")
+        return slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width)
+
     def _video(self, op: Video) -> None:
-        if op.coding is Coding.JPEG:
-            picture = np.asarray(Image.open(io.BytesIO(op.data)).convert("RGB"))
-        else:
-            if op.stream not in self._decoders:
-                if not op.key:
-                    raise BadRequest(f"video stream {op.stream} does not begin with a key picture")
-                self._decoders[op.stream] = _Decoder()
-            picture = self._decoders[op.stream].decode(op.data)
-        self.pixels[_area(op.rect)] = picture[: op.rect.height, : op.rect.width]
-
-
-def _area(rect: Rect) -> tuple[slice, slice]:
-    return slice(rect.y, rect.y + rect.height), slice(rect.x, rect.x + rect.width)
+        if op.coding is Coding.H264 and op.stream not in self._decoders:
+            if not op.key:
+                raise BadRequest(f"video stream {op.stream} does not begin with a key picture")
+            self._decoders[op.stream] = _Decoder()
+        try:
+            picture = (
+                np.asarray(Image.open(io.BytesIO(op.data)).convert("RGB"))
+                if op.coding is Coding.JPEG
+                else self._decoders[op.stream].decode(op.data)
+            )
+            self.pixels[self._area(op.rect)] = picture[: op.rect.height, : op.rect.width]
+        except (OSError, ValueError, SyntaxError) as error:  # what Pillow, libav and numpy raise
+            raise BadRequest("a video picture that cannot be shown") from error
 
 
 class _Decoder:

@@ -67,7 +67,7 @@ class Composer:
         self._size = size
         self._before: Pixels32 = pixels32(blank(size))
         self._lossy: Tiles = no_tiles(self._before)
-        self._kept = KeptPictures()
+        self._kept = KeptPictures(size)
         self._packer = Packer()
         self._moving = Moving(kind, size.width, size.height)
         self._tokens, self._tokens_at = 0.0, float("-inf")

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from sandbox.screen import Rect
+from sandbox.screen import Rect, Size
 from streaming.changes import TILE, Pixels32, Tiles, changed_tiles, tile_rect, to_rects
 from streaming.ops import Keep, Show
 
@@ -31,9 +31,10 @@ class _Kept:
 
 
 class KeptPictures:
-    """What is in the viewer's slots."""
+    """What is in the slots of viewers that show `size`."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size) -> None:
+        self._size = size
         self._slots: dict[int, _Kept] = {}
 
     def __repr__(self) -> str:
@@ -84,7 +85,7 @@ class KeptPictures:
         if int((same & wanted).sum()) < int(wanted.sum()) * _WORTH_SHOWING:
             return None
         self._use(slot)
-        show = Show(slot, tuple(to_rects(same, pixels.shape[1], pixels.shape[0])))
+        show = Show(slot, tuple(to_rects(same, self._size.width, self._size.height)))
         return show, same, same & self._slots[slot].lossy
 
     def _likest(self, sample: Pixels32) -> int | None:

@@ -247,10 +247,16 @@ class _Reader:
                 _, *box, dx, dy = self._take(_COPY)
                 return Copy(Rect(*box), dx, dy)
             case _Code.KEEP:
-                return Keep(self._take(_KEEP)[1])
+                return Keep(_slot(self._take(_KEEP)[1]))
             case _Code.SHOW:
                 _, slot, count = self._take(_SHOW)
-                return Show(slot, self._rects(count))
+                return Show(_slot(slot), self._rects(count))
             case _Code.VIDEO:
                 _, stream, coding, key, x, y, width, height, length = self._take(_VIDEO)
                 return Video(stream, Coding(coding), bool(key), Rect(x, y, width, height), self._bytes(length))
+
+
+def _slot(number: int) -> int:
+    if number >= SLOTS:
+        raise ValueError("no such slot")
+    return number

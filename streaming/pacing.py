@@ -74,8 +74,8 @@ class Pace:
 class Window:
     """What one viewer has been sent and has not shown yet: bounds the queue in front of its screen, measures the way.
 
-    The rate comes from runs of pictures that followed each other without a gap: from the moment the first was sent until
-    the last must have arrived, an answer being under way for no less than the shortest round trip.
+    The rate comes from runs of pictures that followed each other without a gap: from the moment the first was sent
+    until the last must have arrived, an answer being under way for no less than the shortest round trip.
     """
 
     def __init__(self, frames: int, rtt: float = 0.0) -> None:
