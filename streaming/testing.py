@@ -45,7 +45,7 @@ from sandbox.words import (
 from streaming import protocol
 from streaming.canvas import Canvas, Rgb
 from streaming.hub import StreamHub
-from streaming.ops import Flag, Frame, parse_frame
+from streaming.ops import KIND, Flag, Frame, parse_frame
 from streaming.pacing import StreamSettings
 
 
@@ -242,6 +242,8 @@ class WireViewer:
                 if isinstance(message, str):
                     self.said.append(protocol.heard(message))
                     continue
+                if message[0] != KIND:
+                    continue  # sound
                 frame = parse_frame(message)
                 self.frames.append(frame)
                 self.bytes += len(message)
