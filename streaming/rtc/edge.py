@@ -62,6 +62,7 @@ class Edge:
         self._room.set()
         self._peer: Peer | None = None
         self._offered_at = -OFFER_S
+        self._logged = "socket"
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,12 +91,12 @@ class Edge:
         """End the datagrams; the sockets are their owner's."""
         if self._timer is not None:
             self._timer.cancel()
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            await peer.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            await peer.close()
         if self.failed.done() and not self.failed.cancelled():
             self.failed.exception()
 
@@ -173,6 +174,9 @@ class Edge:
             elif self._ways.left:
                 self._peer = None
                 self._run(peer.close())
+        if self.way != self._logged:
+            self._logged = self.way
+            log.info("stream.way", way=self.way)
         if self._ways.crowded:
             self._room.clear()
         else:

@@ -6,6 +6,7 @@ second, and the browser's own checks tell its address at once.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +30,13 @@ class SharedConnection(Connection):
 
     def __init__(self, ports: Ports, relay: Relay | None) -> None:
         server = [RTCIceServer(urls=relay.url, username=relay.user, credential=relay.credential)] if relay else []
-        super().__init__(ice_controlling=False, **connection_kwargs(server))
+        # the name tells this connection from all others on the port, the password proves it
+        super().__init__(
+            ice_controlling=False,
+            local_username=secrets.token_hex(8),
+            local_password=secrets.token_hex(16),
+            **connection_kwargs(server),
+        )
         self.sink: Callable[[bytes], None] | None = None
         self._ports = ports
 
