@@ -27,7 +27,8 @@ _TAIL_AFTER: Final = 0.02
 _LOSSY: Final = 0.005
 _FEEDBACK_EVERY: Final = 0.025
 _LONGEST_PROBE: Final = 0.5
-_TRAIN: Final = 8
+_TRAINS: Final = (8, 16, 32)
+"""Datagrams of padding at the beginning; the longer ones only where the way did not stretch those before."""
 _USE_FADES: Final = 0.7
 
 
@@ -69,7 +70,7 @@ class Sender:
         self._tail_at: float | None = None
         self._probes = 0
         self._clock: tuple[int, float] | None = None
-        self._unmeasured = True
+        self._trains = deque(_TRAINS)
         self._used_bytes, self._used_at = 0.0, now
 
     def push(self, message: Message, now: float) -> int:
@@ -113,10 +114,14 @@ class Sender:
         """What makes a train of the little that leaves now, where there is something to find out."""
         if self._clock is None:
             return []
-        first, self._unmeasured = self._unmeasured, False
-        if not first and not (sent and self.estimate.wants_probe(now, self._used(now))):
-            return []
-        return [self.beat(now, self._mtu - 9) for _ in range(_TRAIN - sent)]
+        estimate = self.estimate
+        if estimate.measured and not estimate.searching:
+            self._trains.clear()
+        if self._trains and not sent and not self._flight.bytes:
+            return [self.beat(now, self._mtu - 9) for _ in range(self._trains.popleft())]
+        if sent and estimate.wants_probe(now, self._used(now)):
+            return [self.beat(now, self._mtu - 9) for _ in range(_TRAINS[0] - sent)]
+        return []
 
     def _used(self, now: float) -> float:
         """Bits/s that left in the last while."""
