@@ -176,6 +176,18 @@ def _number(bound: float) -> _Check:
     return check
 
 
+def _amount(bound: float) -> _Check:
+    number = _number(bound)
+
+    def check(name: str, value: Any) -> float:
+        amount: float = number(name, value)
+        if amount < 0:
+            raise BadRequest(f"{name} must not be negative", field=name)
+        return amount
+
+    return check
+
+
 def _flag(name: str, value: Any) -> bool:
     if type(value) is not bool:
         raise BadRequest(f"{name} must be true or false", field=name)
@@ -257,16 +269,16 @@ _INPUT: Final[Mapping[str, _Check]] = {"e": _whole(0, 1 << 53), "n": _whole(0, 1
 _SMALL: Final = _string(MAX_SMALL)
 
 _FIELDS: Final[Mapping[str, Mapping[str, _Check]]] = {
-    "hello": {"pictures": _pictures, "opened": _number(1e9)},
+    "hello": {"pictures": _pictures, "opened": _amount(1e9)},
     "way": {
-        "kind": _one_of("socket", "datagrams"), "rate": _number(1e12), "rtt": _number(1e6), "loss": _number(1),
-        "queue": _number(1e6),
+        "kind": _one_of("socket", "datagrams"), "rate": _amount(1e12), "rtt": _amount(1e6), "loss": _amount(1),
+        "queue": _amount(1e6),
     },
     "visible": {"on": _flag},
     "sound": {"on": _flag},
-    "ack": {"f": _whole(0, (1 << 32) - 1), "d": _number(1e9)},
+    "ack": {"f": _whole(0, (1 << 32) - 1), "d": _amount(1e9)},
     "keyframe": {},
-    "ping": {"c": _number(1e15), "rtt": _number(1e9)},
+    "ping": {"c": _number(1e15), "rtt": _amount(1e9)},
     "move": {**_INPUT, **_XY},
     "button": {**_INPUT, **_XY, "b": _one_of("left", "middle", "right", "back", "forward"), "d": _flag},
     "wheel": {**_INPUT, **_XY, "dx": _number(1e5), "dy": _number(1e5)},

@@ -29,7 +29,9 @@ from sandbox.screen import (
 )
 from sandbox.words import BadRequest, Epoch, StaleEpoch, TooLarge
 from streaming import protocol
-from streaming.protocol import Ack, Hello, Input, Pictures, Ping, Visible, WantKeyFrame
+from streaming.control import Mode, Scene, decide
+from streaming.pacing import StreamSettings, Way
+from streaming.protocol import Ack, Hear, Hello, Input, Pictures, Ping, Visible, WantKeyFrame, WayReport
 
 MOVE: dict[str, Any] = {"t": "move", "e": 3, "x": 1, "y": 2}
 KEY: dict[str, Any] = {"t": "key", "e": 3, "code": "KeyA", "key": "a", "d": True}
@@ -59,6 +61,12 @@ INPUTS = [
 
 OTHERS = [
     ({"t": "hello", "pictures": ["h264", "jpeg"]}, Hello((Pictures.H264, Pictures.JPEG))),
+    ({"t": "hello", "pictures": ["h264-444"], "opened": 41.5}, Hello((Pictures.H264_444,), 41.5)),
+    (
+        {"t": "way", "kind": "datagrams", "rate": 3e6, "rtt": 80, "loss": 0.02, "queue": 5},
+        WayReport("datagrams", 3e6, 80.0, 0.02, 5.0),
+    ),
+    ({"t": "sound", "on": True}, Hear(True)),
     ({"t": "visible", "on": False}, Visible(False)),
     ({"t": "ack", "f": 9}, Ack(9, None)),
     ({"t": "ack", "f": 9, "d": 3.5}, Ack(9, 3.5)),
@@ -104,6 +112,13 @@ BAD: list[Any] = [
     {**ANSWER, "files": [{"name": "a"}]},
     {"t": "hello", "pictures": []},
     {"t": "hello", "pictures": ["gif"]},
+    {"t": "hello", "pictures": ["h264"], "opened": "soon"},
+    {"t": "hello", "pictures": ["h264"], "opened": -1},
+    {"t": "way", "kind": "pigeon", "rate": 1, "rtt": 1, "loss": 0, "queue": 0},
+    {"t": "way", "kind": "socket", "rate": -1, "rtt": 1, "loss": 0, "queue": 0},
+    {"t": "way", "kind": "socket", "rate": 1, "rtt": -1, "loss": 0, "queue": 0},
+    {"t": "way", "kind": "socket", "rate": 1, "rtt": 1, "loss": 0},
+    {"t": "ack", "f": 1, "d": -5},
     {"t": "ack", "f": -1},
     {"t": "visible", "on": "yes"},
 ]
@@ -173,12 +188,17 @@ def test_a_secret_is_in_no_repr() -> None:
     assert "hunter2" not in repr(protocol.parse(json.dumps({**ANSWER, "password": "hunter2"})))
 
 
-def test_pictures_survive_the_wire() -> None:
-    """A picture's header comes back as it was packed."""
-    flags = protocol.Flag.KEY | protocol.Flag.MASKED
-    picture = protocol.Picture(Pictures.JPEG, flags, 2**32 - 1, 2**40, Size(1280, 720), b"data")
+def test_what_is_said_is_heard() -> None:
+    """The words about pictures come back as they were said."""
+    decision = decide(Mode.DRIVE, Scene.FILM, Way("datagrams", 5e6, 0.1), StreamSettings()).to_wire()
 
-    assert protocol.unpack(protocol.pack(picture)) == picture
+    assert protocol.heard(protocol.say_stream(Pictures.H264, True)) == {"t": "stream", "kind": "h264", "masked": True}
+    assert protocol.heard(protocol.say_hello("sb", "vw", Size(1280, 720))) == {
+        "t": "hello", "sandbox": "sb", "viewer": "vw", "width": 1280, "height": 720,
+    }  # fmt: skip
+    pong = protocol.heard(protocol.say_pong(3.5, 59.96, 1.26, 2, decision))
+    assert pong == {"t": "pong", "c": 3.5, "fps": 60.0, "encode_ms": 1.3, "viewers": 2, "decision": decision}
+    assert protocol.heard(protocol.say_pong(1, 0, 0, 0, None))["decision"] is None
 
 
 def test_a_refusal_names_its_input() -> None:
