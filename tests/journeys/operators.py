@@ -13,7 +13,9 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from streaming.protocol import Flag, Picture, heard, unpack
+from streaming.canvas import Canvas, Rgb
+from streaming.ops import Flag, Frame, parse_frame
+from streaming.protocol import heard
 from tests.journeys.servers import Server
 
 NAMED = {" ": "Space", "\t": "Tab", "\n": "Enter", "-": "Minus", ".": "Period"}
@@ -27,7 +29,8 @@ class Live:
     sandbox: str
     epoch: int = 0
     messages: list[dict[str, Any]] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    _canvas: Canvas = field(default_factory=Canvas)
     _number: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,11 +39,21 @@ class Live:
         with contextlib.suppress(ConnectionClosed):
             async for message in self.socket:
                 if isinstance(message, bytes):
-                    self.pictures.append(unpack(message))
-                    await self.socket.send(json.dumps({"t": "ack", "f": self.pictures[-1].frame, "d": 1}))
+                    await self._paint(parse_frame(message))
                 else:
                     self.messages.append(heard(message))
                 self._news.set()
+
+    async def _paint(self, frame: Frame) -> None:
+        self._canvas.paint(frame)
+        self.frames.append(frame)
+        if Flag.QUIET not in frame.flags:
+            await self.socket.send(json.dumps({"t": "ack", "f": frame.number, "d": 1}))
+
+    @property
+    def shown(self) -> Rgb:
+        """What a console shows now: shape (height, width, 3)."""
+        return self._canvas.pixels
 
     def last(self, kind: str) -> dict[str, Any]:
         """Return the newest message of a kind, empty before the first."""
@@ -91,16 +104,6 @@ class Live:
         return await self.until(
             lambda: next((m for m in self.messages if m["t"] == "refused" and m["n"] == number), {}), "a refusal"
         )
-
-    async def picture(self, masked: bool = False) -> Picture:
-        """Return the newest picture of that kind."""
-
-        def newest() -> Picture | None:
-            return next((p for p in reversed(self.pictures) if bool(p.flags & Flag.MASKED) == masked), None)
-
-        found = await self.until(newest, "a picture")
-        assert found is not None
-        return found
 
 
 @dataclass
@@ -188,7 +191,7 @@ class Operator:
             live = Live(socket, sandbox, epoch)
             listening = asyncio.create_task(live.listen())
             await socket.send(json.dumps({"t": "hello", "pictures": ["jpeg"]}))
-            await live.until(lambda: live.pictures and live.last("tabs"), "the first picture")
+            await live.until(lambda: live.frames and live.last("tabs"), "the first picture")
             try:
                 yield live
             finally:

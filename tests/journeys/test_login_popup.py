@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streaming.protocol import Flag
+from streaming.canvas import Rgb
+from streaming.ops import Flag
 from tests.journeys.conftest import Agent
 from tests.journeys.login_site import BUTTON, PASSWORD, USER, LoginSite
 from tests.journeys.operators import Live, Operator
@@ -55,16 +56,16 @@ INSIDE, ALL = (-140, -10, 100, 10), (-170, -30, 170, 30)
 """What of a field is looked at, from its middle."""
 
 
-def contrast(jpeg: bytes, at: tuple[int, int], part: tuple[int, int, int, int] = INSIDE) -> float:
+def contrast(picture: Image.Image | Rgb, at: tuple[int, int], part: tuple[int, int, int, int] = INSIDE) -> float:
     """Return how much there is to see at a place on the remote screen, in a picture of any width."""
-    image = Image.open(io.BytesIO(jpeg)).convert("L")
+    image = (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).convert("L")
     left, top, right, bottom = (round((at[n % 2] + part[n]) * image.width / 1280) for n in range(4))
     return float(np.asarray(image.crop((left, top, right, bottom))).std())
 
 
 async def seen(live: Live, what: str, at: tuple[int, int], part: tuple[int, int, int, int] = INSIDE) -> None:
     """Wait, as a human does, until there is something to be seen."""
-    await live.until(lambda: contrast(live.pictures[-1].data, at, part) > 5, what)
+    await live.until(lambda: contrast(live.shown, at, part) > 5, what)
 
 
 async def sign_in(live: Live, name: str, secret: str, human: Operator, site: LoginSite) -> None:
@@ -86,13 +87,13 @@ async def sign_in(live: Live, name: str, secret: str, human: Operator, site: Log
 async def shown_to_nobody_else(live: Live, human: Operator) -> None:
     """While the secret stands in its field, watchers and thumbnails get a masked picture, the holder a clear one."""
     await seen(live, "the dots in the password field", PASSWORD)
-    assert not live.pictures[-1].flags & Flag.MASKED
+    assert not live.frames[-1].flags & Flag.MASKED
     thumbnail = await human.http.get(f"/sandboxes/{live.sandbox}/thumbnail.jpg", params={"width": 960})
     assert thumbnail.status_code == 200
-    assert contrast(thumbnail.content, PASSWORD) < 3
+    assert contrast(Image.open(io.BytesIO(thumbnail.content)), PASSWORD) < 3
     async with Operator.signed_in(human.server) as other, other.live(live.sandbox) as watching:
-        assert all(picture.flags & Flag.MASKED for picture in watching.pictures)
-        assert contrast(watching.pictures[-1].data, PASSWORD) < 3
+        assert all(frame.flags & Flag.MASKED for frame in watching.frames)
+        assert contrast(watching.shown, PASSWORD) < 3
 
 
 async def test_a_login_in_a_popup_leaves_no_secret_behind(
