@@ -50,6 +50,8 @@ _MOVING_SHARE: Final = 0.08
 _COARSE: Final = 6
 _COARSEST: Final = 2
 """Levels of green that still read as text: at 32 dB for two thirds of the bytes, and black on white for 40 %."""
+_SETTLE_S: Final = 0.2
+"""Between two parts of the page that are made exact beside a film, which needs most of the rate."""
 _SCROLL_S: Final = 0.3
 _TEXT_S: Final = 1.0
 _TILE_BYTES: Final = 40.0
@@ -71,7 +73,7 @@ class Composer:
         self._packer = Packer()
         self._moving = Moving(kind, size.width, size.height)
         self._tokens, self._tokens_at = 0.0, float("-inf")
-        self._changed_at = self._scrolled_at = float("-inf")
+        self._changed_at = self._scrolled_at = self._settled_at = float("-inf")
         self._tiles_at = np.full(self._lossy.shape, float("-inf"))
         self._keeping_due = False
         self._tile_bytes = _TILE_BYTES
@@ -117,7 +119,18 @@ class Composer:
             rest = rest & ~self._video_painted(current)
         if rest.any():
             ops += self._pixels(picture, current, rest, decision, now)
-        return ops
+        self._tiles_at[changed] = now
+        return ops + self._settle(picture, decision, now)
+
+    def _settle(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
+        """Make exact what rests beside what moves, a little at a time."""
+        if now - self._settled_at < _SETTLE_S or self._purse(decision, now) <= 0:
+            return []
+        resting = self._lossy & (self._tiles_at <= now - decision.refine_after_s)
+        if self._moving.tiles is not None:
+            resting &= ~self._moving.tiles
+        self._settled_at = now
+        return self._refine(picture, resting, decision, now) if resting.any() else []
 
     def _elsewhere(self, ops: list[Op], current: Pixels32, rest: Tiles, now: float) -> Tiles:
         """Find `rest` among what the viewer has; returns what is left."""
@@ -173,7 +186,6 @@ class Composer:
         """Paint `rest` exactly if the purse bears it, coarsely if it bears that, or as video."""
         purse = self._purse(decision, now)
         again = float((now - self._tiles_at[rest] < _AGAIN_S).mean()) >= _MOSTLY
-        self._tiles_at[rest] = now
         scrolling = self._scrolled_at == now
         bearable = purse if scrolling or not again else min(purse, decision.burst * _MOVING_SHARE)
         for levels in (None, _COARSEST if scrolling else _COARSE):
@@ -230,11 +242,11 @@ class Composer:
         if (self.rests_in(decision, now) or 0.0) > 0.0:
             return []
         self._moving.close()
-        return self._refine(picture, decision, now) if self._lossy.any() else self._keep()
+        return self._refine(picture, self._lossy, decision, now) if self._lossy.any() else self._keep()
 
-    def _refine(self, picture: Picture, decision: Decision, now: float) -> list[Op]:
+    def _refine(self, picture: Picture, inexact: Tiles, decision: Decision, now: float) -> list[Op]:
         count = max(1, int(decision.refine_bytes / self._tile_bytes))
-        where = np.flatnonzero(self._lossy)[:count]
+        where = np.flatnonzero(inexact)[:count]
         tiles = np.zeros_like(self._lossy)
         tiles.flat[where] = True
         tiles = bridged(tiles, _GAP_TILES)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from sandbox.screen import Picture, Rect
-from streaming.changes import Pixels32, Tiles, mark, no_tiles, tile_rect
+from streaming.changes import TILE, Pixels32, Tiles, mark, no_tiles, padded, tile_rect
 from streaming.control import Decision
 from streaming.ops import Video
 from streaming.protocol import Pictures
@@ -19,6 +19,10 @@ from streaming.video import FILM, GLIMPSE, VideoEncoder, make_encoder
 
 _STREAMS: Final = 4
 _GLIMPSES: Final = 3
+_LATELY_S: Final = 0.5
+_TOO_LARGE: Final = 2
+"""A film whose rectangle is so many times what has moved lately gets a smaller one, after `_PATIENCE` pictures."""
+_PATIENCE: Final = 15
 _LITTLE: Final = 0.05
 """Share of the rectangle; less than this is a caret or a letter, not motion."""
 
@@ -36,6 +40,7 @@ class Moving:
         self._pictures = 0
         self._film = False
         self._seen: Tiles = np.zeros((0, 0), np.bool_)
+        self._moved_at = np.full((padded(height) // TILE, padded(width) // TILE), float("-inf"))
         self._last = 0.0
         self.tiles: Tiles | None = None
         """The tiles of the rectangle; None when nothing moves."""
@@ -61,11 +66,22 @@ class Moving:
         return mine if int(mine.sum()) > max(1, int(self.tiles.sum()) * _LITTLE) else None
 
     def open(self, pixels: Pixels32, changed: Tiles, decision: Decision, now: float) -> None:
-        """Begin a rectangle around `changed`, and around the present one when there is one."""
-        tiles = changed if self.tiles is None else changed | self.tiles
-        film = self.tiles is not None and self._film
-        self._begin(pixels, tiles, decision, film)
+        """Begin a rectangle around `changed` and what has moved lately, unless the present one holds all of it."""
+        if self.tiles is None or (changed & ~self.tiles).any():
+            film = self.tiles is not None and self._film
+            tiles = changed if self.tiles is None else changed | (self.tiles & self._lately(now))
+            self._begin(pixels, tiles, decision, film)
         self._last = now
+
+    def _lately(self, now: float) -> Tiles:
+        lately: Tiles = self._moved_at > now - _LATELY_S
+        return lately
+
+    def _too_large(self, now: float) -> bool:
+        if self.tiles is None or not self._film or self._pictures < _PATIENCE:
+            return False
+        box = tile_rect(self._lately(now) & self.tiles)
+        return box is not None and box.width * box.height * _TOO_LARGE < self._rect.width * self._rect.height
 
     def _begin(self, pixels: Pixels32, tiles: Tiles, decision: Decision, film: bool) -> None:
         box = tile_rect(tiles) or Rect(0, 0, self._width, self._height)
@@ -82,10 +98,13 @@ class Moving:
 
     def picture(self, picture: Picture, pixels: Pixels32, changed: Tiles, decision: Decision, now: float) -> Video:
         """Encode the rectangle; there must be one."""
+        self._moved_at[changed] = now
         if self._pictures:
             self._seen |= changed
         if not self._film and self._pictures >= _GLIMPSES:
             self._begin(pixels, self._seen, decision, film=True)
+        elif self.tiles is not None and self._too_large(now):
+            self._begin(pixels, self._lately(now) & self.tiles, decision, film=True)
         if self._encoder is None:
             raise AssertionError("nothing moves")
         self._encoder.cap(decision.rate)

@@ -14,7 +14,7 @@ from streaming.control import Scene
 from streaming.ops import Copy, Fill, Keep, Pixels, Show, Video
 from streaming.pacing import Way
 from streaming.protocol import Pictures
-from tests.streaming.pages import FAR, NEAR, THIN, UNKNOWN, WAYS, Followers, document, film, noise
+from tests.streaming.pages import FAR, NEAR, THIN, UNKNOWN, WAYS, Followers, document, film, noise, rgb
 
 SMALL = Size(322, 246)
 LARGE = Size(1280, 720)
@@ -337,6 +337,24 @@ def test_a_caret_on_a_film_stays_right() -> None:
         at.paint(noise(8, 8, number), 100, 100)
         at.step(1 / 60)
     at.rest()
+
+
+def test_beside_a_film_the_page_becomes_exact() -> None:
+    """A page that began as video is not left blurred because something on it goes on moving."""
+    size = Size(640, 368)
+    at = Followers(size=size, way=FAR)
+    for page in (noise(640, 368, 4), document(640, 368, 7)):
+        at.paint(page)
+        at.step()
+    for number in range(70):
+        at.paint(film(192, 96, number), 320, 160)
+        ops = at.step(1 / 30)
+
+    assert at.composer.scene(at.now) is Scene.FILM
+    assert [op.rect for op in ops if isinstance(op, Video)] == [Rect(320, 160, 192, 96)]
+    beside = np.ones((368, 640), np.bool_)
+    beside[160:256, 320:512] = False
+    assert np.array_equal(at.canvases[0].pixels[beside], rgb(at.picture, size)[beside])
 
 
 def test_a_fast_network_gets_a_new_page_exactly_at_once() -> None:
