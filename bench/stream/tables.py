@@ -132,9 +132,7 @@ def further(found: Found) -> list[str]:
         elif line["measure"] == "cold":
             out.append(_cold(line))
         elif line["measure"] == "soon":
-            out.append(
-                f"{line['link']}: {SOON_S} s after the last change {number(line['exact'])} of the pixels are exact"
-            )
+            out.append(f"{line['link']}: exact pixels {SOON_S} s after the last change: {number(line['exact'])}")
     return out + _processors(lines)
 
 
