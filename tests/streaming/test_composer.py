@@ -132,16 +132,17 @@ def test_every_viewer_gets_the_exact_picture(kind: Pictures, way: Way, steps: li
 @pytest.mark.parametrize("way", WAYS, ids=["near", "far", "thin", "unknown"])
 @pytest.mark.parametrize("kind", list(Pictures))
 def test_a_long_session_stays_exact(kind: Pictures, way: Way) -> None:
-    """A few hundred steps of every kind on end."""
+    """Many steps of every kind on end."""
     rng = np.random.default_rng(5)
     browser = Browser(Followers(kind, SMALL, way))
     for number in range(60):
         x, y = int(rng.integers(0, 300)), int(rng.integers(0, 230))
-        browser.do(*[
+        steps: list[tuple[Any, ...]] = [
             ("noise", x, y, 60, 40), ("fill", x, y, 90, 90), ("late", x, y, 30, 30), ("caret", x, y),
             ("page", int(rng.integers(4))), ("page", int(rng.integers(4))), ("scroll", int(rng.integers(-90, 90))),
             ("scroll", int(rng.integers(-90, 90))), ("film", x, y, 3), ("wait", 0.2),
-        ][int(rng.integers(10))])  # fmt: skip
+        ]  # fmt: skip
+        browser.do(*steps[int(rng.integers(10))])
         if number % 20 == 10:
             browser.do("join")
     browser.do("rest")
@@ -314,16 +315,16 @@ def test_what_was_kept_inexact_is_made_exact_when_shown() -> None:
 def test_a_film_goes_as_video_and_rests_exact() -> None:
     """What goes on moving becomes one film of its rectangle; where it stops is made exact."""
     for kind in Pictures:
-        at = Followers(kind, LARGE, FAR)
+        at = Followers(kind, Size(640, 368), FAR)
         at.rest()
-        for number in range(30):
-            at.paint(film(640, 360, number), 320, 160)
+        for number in range(20):
+            at.paint(film(320, 180, number), 160, 80)
             ops = at.step(1 / 30)
         assert [type(op) for op in ops] == [Video]
         assert at.composer.scene(at.now) is Scene.FILM
         video = ops[0]
         assert isinstance(video, Video)
-        assert (video.rect, video.key) == (Rect(320, 160, 640, 368), kind is Pictures.JPEG)
+        assert (video.rect, video.key) == (Rect(160, 80, 320, 192), kind is Pictures.JPEG)
         at.rest()
         assert at.composer.scene(at.now) is not Scene.FILM
 
@@ -380,16 +381,3 @@ def test_a_slow_network_sees_a_new_page_early() -> None:
         assert at.spent() < at.decision.burst * 2
         at.rest()
         assert at.now - began < 60
-
-
-def test_coarse_colours_are_near_the_true_ones() -> None:
-    """A first look in few levels shows no colour that is nowhere near the page's."""
-    at = Followers(size=LARGE, way=FAR)
-    page = document(1280, 720, 3)
-    page[..., :3] = np.where(page[..., :3] == 255, (200, 235, 250), page[..., :3])  # type: ignore[arg-type]
-    at.paint(page)
-    ops = at.composer._packer.tiles(at.picture, np.ones((45, 80), bool), LARGE, 6, levels=6)
-    at._tell(ops, key=False)
-
-    error = np.abs(at.canvases[0].pixels.astype(int) - page[:, :, 2::-1])
-    assert error.max() <= 60
