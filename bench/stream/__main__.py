@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -121,6 +122,9 @@ def results(told: argparse.Namespace, outcomes: Sequence[Outcome], extras: Extra
 def main() -> int:
     """Measure, tell, judge. Returns the exit status."""
     told = options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where a shell started this in the background, ignoring the first: netlab.py is ended by it, and inherits.
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     try:
         check_machine()

@@ -167,9 +167,10 @@ class Lab:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         with self.log.open("ab") as log:
             at = log.tell()
-            lab = subprocess.Popen(
-                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "PATH": path, **(env or {})}
-            )
+            lab = subprocess.Popen(  # in a session of its own: only a SIGINT of ours ends it, so that it cleans up
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                env={**os.environ, "PATH": path, **(env or {})},
+            )  # fmt: skip
             try:
                 printed = lab.communicate(timeout=limit_s)[0].decode(errors="replace")
                 error = "" if lab.returncode == 0 else f"exit status {lab.returncode}: {_tail(self.log, at)}"
