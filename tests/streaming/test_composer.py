@@ -135,7 +135,7 @@ def test_a_long_session_stays_exact(kind: Pictures, way: Way) -> None:
     """Many steps of every kind on end."""
     rng = np.random.default_rng(5)
     browser = Browser(Followers(kind, SMALL, way))
-    for number in range(60):
+    for number in range(45):
         x, y = int(rng.integers(0, 300)), int(rng.integers(0, 230))
         steps: list[tuple[Any, ...]] = [
             ("noise", x, y, 60, 40), ("fill", x, y, 90, 90), ("late", x, y, 30, 30), ("caret", x, y),
