@@ -5,6 +5,7 @@ Labels come from the words (states, outcomes, kinds, route templates), never fro
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_bridge.control.words import Handoff
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30)
+_PONG: Final = '{"t":"pong"'
 LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -36,6 +38,7 @@ class Metrics:
     requests: Histogram = field(init=False)
     waited: Histogram = field(init=False)
     drove: Histogram = field(init=False)
+    stream: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         """Register everything."""
@@ -48,11 +51,23 @@ class Metrics:
         self.transitions = Counter("baton_control_transitions", "Changes of control by phase.", ["to"], registry=to)
         self.refused = Counter("baton_commands_refused", "Agents' commands the gates refused.", registry=to)
         self.notifications = Counter("baton_notifications", "Tries to notify.", ["result"], registry=to)
+        self.stream = Counter(
+            "baton_stream_samples", "How pictures were made, sampled with each viewer's ping.",
+            ["mode", "scene", "network", "way"], registry=to,
+        )  # fmt: skip
         self.requests = Histogram(
             "baton_request_seconds", "Time to answer.", ["method", "route", "status"], buckets=BUCKETS, registry=to
         )
         self.waited = Histogram("baton_handoff_waited_seconds", "From asking to claim.", buckets=LONG, registry=to)
         self.drove = Histogram("baton_handoff_drove_seconds", "From claim to outcome.", buckets=LONG, registry=to)
+
+    def relayed(self, message: str | bytes) -> None:
+        """Note what a keeper tells a viewer of the controller's decision."""
+        if isinstance(message, str) and message.startswith(_PONG):
+            decision = json.loads(message).get("decision")
+            if decision:
+                labels = (decision["mode"], decision["scene"], decision["network"], decision["way"])
+                self.stream.labels(*labels).inc()
 
     def ended(self, handoff: Handoff) -> None:
         """Count a handoff that is over."""

@@ -70,11 +70,20 @@ async def relay_viewer(
     *,
     limit: int,
     ended: Awaitable[Closed],
+    note: Callable[[str | bytes], None] = lambda _: None,
 ) -> Closed:
-    """Do as `relay` does, and let the viewer's messages go by datagrams where it asks for that and they are there."""
+    """Do as `relay` does, and let the viewer's messages go by datagrams where it asks for that and they are there.
+
+    `note` hears every message down.
+    """
     edge = Edge(_sender(websocket), upstream.send, datagrams)
+
+    async def say(message: str | bytes) -> None:
+        note(message)
+        await edge.say(message)
+
     try:
-        ways = [_up(websocket, edge.hear, limit), _down(upstream, edge.say), _failed(edge)]
+        ways = [_up(websocket, edge.hear, limit), _down(upstream, say), _failed(edge)]
         return await _joined(websocket, upstream, ways, ended)
     finally:
         await edge.close()

@@ -157,7 +157,7 @@ async def test_a_viewer_may_have_datagrams(
     opened = asyncio.Event()
     channel.on("open", opened.set)
     await browser.setLocalDescription(await browser.createOffer())
-    async with server.socket(LIVE.format(sandbox["id"]), "operator") as socket:
+    async with server.socket(LIVE.format(sandbox["id"]) + "?way=datagrams", "operator") as socket:
         await socket.recv()
         await socket.send('{"t":"rtc"}')
         assert json.loads(await socket.recv()) == {"t": "rtc", "servers": []}

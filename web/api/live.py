@@ -9,6 +9,7 @@ from fastapi import APIRouter, WebSocket
 from agent_bridge.access.roles import Permission
 from sandbox.words import BatonError, SandboxId, new_id
 from web.api.common import operator_of
+from web.distance import is_far
 from web.relay import LIVE_LIMIT, credential_ends, refuse, relay_viewer
 from web.signin import check, identify, services_of
 
@@ -19,7 +20,8 @@ router = APIRouter(tags=["live"])
 async def live(websocket: WebSocket, sandbox: str, way: Literal["socket", "datagrams"] | None = None) -> None:
     """Relay one viewer to the sandbox's pictures; input goes up the same way and is judged where it is injected.
 
-    `way=socket` keeps everything on this socket; `way=datagrams` is for the browser, which tries them at once.
+    `way=socket` keeps everything on this socket; `way=datagrams` is for the browser, which tries them at once. Without
+    it a browser that is near stays on the socket.
     """
     services = services_of(websocket)
     try:
@@ -34,5 +36,6 @@ async def live(websocket: WebSocket, sandbox: str, way: Literal["socket", "datag
     with services.metrics.viewers.track_inprogress():
         async with credential_ends(services.access, caller, recheck) as ended:
             await websocket.accept()
-            datagrams = None if way == "socket" else services.datagrams
-            await relay_viewer(websocket, upstream, datagrams, limit=LIVE_LIMIT, ended=ended)
+            datagrams = services.datagrams if way == "datagrams" or (way is None and is_far(websocket)) else None
+            note = services.metrics.relayed
+            await relay_viewer(websocket, upstream, datagrams, limit=LIVE_LIMIT, ended=ended, note=note)
