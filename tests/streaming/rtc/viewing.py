@@ -37,11 +37,10 @@ window.ready = true;
 </script>"""
 
 
-class Viewing:
-    """One viewer: its page, the edge, and what the keeper heard."""
+class Joined:
+    """What stands behind one viewer: the edge, and what the keeper heard."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self) -> None:
         self.keeper: list[str] = []
         self.edge: Edge | None = None
         self.connected = asyncio.Event()
@@ -65,6 +64,14 @@ class Viewing:
         """What the keeper heard of one kind."""
         return [message for message in map(json.loads, self.keeper) if message["t"] == kind]
 
+
+class Viewing(Joined):
+    """One viewer: its page, and what stands behind it."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.page = page
+
     async def on(self, way: str, seconds: float = 8) -> None:
         """Wait until both ends are on that way."""
         await until(lambda: self.joined.way == way, seconds)
@@ -78,12 +85,8 @@ class Viewing:
 
 
 @asynccontextmanager
-async def viewing(
-    browser: Browser, datagrams: Datagrams | None, query: str = "?way=datagrams"
-) -> AsyncIterator[Viewing]:
-    """Open a page and its socket."""
-    page = await browser.new_page()
-    viewer = Viewing(page)
+async def serving(viewer: Joined, datagrams: Datagrams | None, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """Serve the page, and be the server behind its socket; yields the page's address."""
 
     async def live(socket: ServerConnection) -> None:
         async def to_keeper(message: str | bytes) -> None:
@@ -97,11 +100,21 @@ async def viewing(
         finally:
             await edge.close()
 
-    async with serve(live, "127.0.0.1", 0, process_request=_file, max_size=None) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
+    async with serve(live, host, 0, process_request=_file, max_size=None) as server:
+        yield f"http://{host}:{next(iter(server.sockets)).getsockname()[1]}/"
+
+
+@asynccontextmanager
+async def viewing(
+    browser: Browser, datagrams: Datagrams | None, query: str = "?way=datagrams"
+) -> AsyncIterator[Viewing]:
+    """Open a page and its socket."""
+    page = await browser.new_page()
+    viewer = Viewing(page)
+    async with serving(viewer, datagrams) as url:
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.goto(f"http://127.0.0.1:{port}/")
+        await page.goto(url)
         await page.wait_for_function("window.ready")
         await page.evaluate("query => begin(query)", query)
         await viewer.connected.wait()
