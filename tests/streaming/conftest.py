@@ -27,7 +27,8 @@ const canvas = document.querySelector('#c');
 if (query.has('width')) canvas.style.width = query.get('width') + 'px';
 if (query.has('flush')) Object.assign(canvas.style, { left: '0', top: '0' });
 const operator = query.get('operator') ?? 'op_ann';
-const live = window.live = new LiveScreen(canvas, { url: '/stream?viewer=v1&name=Ann&way=socket&operator=' + operator });
+const url = '/stream?viewer=v1&name=Ann&way=socket&operator=' + operator;
+const live = window.live = new LiveScreen(canvas, { url });
 window.heard = [];
 for (const name of ['state', 'control', 'tabs', 'prompts', 'clipboard', 'refused', 'size', 'picture',
   'keyboard-released'])
