@@ -38,7 +38,7 @@ class StreamSettings:
     """x264's constant rate factor for what moves; lower is sharper. What rests becomes exact whatever it is."""
     burst: int = 200_000
     """Bytes of exact pixels that a fast network takes at once; what is larger begins as video."""
-    window: int = 3
+    window: int = 4
     """Pictures a viewer may have unacknowledged on a short way."""
     coalesce_s: float = 0.001
     """How long to let a burst of paint finish before the picture is taken."""

@@ -9,6 +9,8 @@ import { Keyboard } from './keyboard.js';
 
 const MOVE_MS = 6;
 const LINE_PX = 100 / 3;
+const NOTCH_PX = 100;
+const SANDBOX_NOTCH_PX = 120;
 /** @type {[number, string][]} PointerEvent.buttons, W3C Pointer Events */
 const BUTTONS = [[1, 'left'], [2, 'right'], [4, 'middle'], [8, 'back'], [16, 'forward']];
 
@@ -189,7 +191,8 @@ export class Input {
     }
     const unit = event.deltaMode === 1 ? LINE_PX : event.deltaMode === 2 ? this.#canvas.height : 1;
     this.#flushMove();
-    this.say({ t: 'wheel', ...this.at(event.clientX, event.clientY), dx: event.deltaX * unit, dy: event.deltaY * unit });
+    const [dx, dy] = [notched(event.deltaX * unit), notched(event.deltaY * unit)];
+    this.say({ t: 'wheel', ...this.at(event.clientX, event.clientY), dx, dy });
   }
 
   /**
@@ -203,4 +206,14 @@ export class Input {
     this.say({ t: 'button', ...where, b: button, d: true });
     this.say({ t: 'button', ...where, b: button, d: false });
   }
+}
+
+/**
+ * A wheel's notch is 100 pixels in some browsers and 120 in others, and one notch of the sandbox's wheel is 120: were it
+ * not made the same, every sixth notch would do nothing and smooth scrolling would stop and start.
+ * @param {number} delta CSS pixels
+ */
+function notched(delta) {
+  const notches = delta / NOTCH_PX;
+  return Math.abs(notches - Math.round(notches)) < 1e-6 ? Math.round(notches) * SANDBOX_NOTCH_PX : delta;
 }

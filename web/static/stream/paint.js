@@ -11,6 +11,8 @@ import { inflate } from './inflate.js';
 import { Videos } from './video.js';
 
 const LATE_MS = 3000;
+/** So often is a first picture unpacked again in idle time: by then the engine has compiled what does it. */
+const WARM_UPS = 8;
 /** No screen is larger; more is a broken message. */
 const MOST_PIXELS = 1 << 26;
 const OPAQUE = 0xff000000;
@@ -54,6 +56,7 @@ export class Painter {
   #planes = new Uint8Array(HISTORY + (1 << 16));
   /** @type {Uint32Array[]} buffers to be used again */
   #spare = [];
+  #warm = 0;
   #ending = new AbortController();
 
   /**
@@ -255,6 +258,21 @@ export class Painter {
     this.#context.imageSmoothingEnabled = false;
     this.#context.fillStyle = '#000';
     this.#context.fillRect(0, 0, width, height);
+  }
+
+  /**
+   * The first pictures after a start would take several times as long as the later ones.
+   * @param {Frame} frame
+   */
+  #warmUp({ ops }) {
+    const op = ops.find(one => one.op === PIXELS);
+    if (!op || !('requestIdleCallback' in globalThis)) return;
+    const again = () => {
+      if (this.#warm++ >= WARM_UPS || this.#ending.signal.aborted) return;
+      this.#spare.push(this.#unpack(op, true));
+      requestIdleCallback(again);
+    };
+    requestIdleCallback(again);
   }
 
   /**
