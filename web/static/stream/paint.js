@@ -13,6 +13,9 @@ import { Videos } from './video.js';
 const LATE_MS = 3000;
 /** So often is a first picture unpacked again in idle time: by then the engine has compiled what does it. */
 const WARM_UPS = 8;
+/** Messages that come this close are motion. */
+const FLOWING_MS = 28;
+const PAUSE_MS = 150;
 /** No screen is larger; more is a broken message. */
 const MOST_PIXELS = 1 << 26;
 const OPAQUE = 0xff000000;
@@ -21,7 +24,7 @@ const GREY = Uint32Array.from({ length: 256 }, (_, level) => (OPAQUE | Math.imul
 
 /** @typedef {import('./frames.js').Frame} Frame */
 /** @typedef {import('./frames.js').Pixels} Pixels */
-/** @typedef {VideoFrame | ImageBitmap | Uint32Array} Part a decoded picture, or the colours of PIXELS */
+/** @typedef {import('./video.js').Decoded | Uint32Array} Part a decoded picture, or the colours of PIXELS */
 
 /**
  * @typedef {object} Job one frame that is not on the canvas yet
@@ -57,6 +60,12 @@ export class Painter {
   /** @type {Uint32Array[]} buffers to be used again */
   #spare = [];
   #warm = 0;
+  /** Milliseconds between messages, smoothed. */
+  #gap = PAUSE_MS;
+  #cameAt = 0;
+  /** Whether a picture was painted since this screen last showed one, and whether it is known when it does again. */
+  #painted = false;
+  #ticking = false;
   #ending = new AbortController();
 
   /**
@@ -80,6 +89,7 @@ export class Painter {
   /** @param {ArrayBuffer} message one frame message; never throws */
   push(message) {
     const began = performance.now();
+    this.#note(began);
     try {
       const frame = readFrame(message);
       if (frame.key) this.reset();
@@ -139,10 +149,10 @@ export class Painter {
   /**
    * @param {Job} job
    * @param {number} i
-   * @param {VideoFrame | ImageBitmap} picture
+   * @param {import('./video.js').Decoded} picture
    */
   #come(job, i, picture) {
-    if (job.dropped) return picture.close();
+    if (job.dropped) return this.#videos.free(picture);
     job.parts[i] = picture;
     job.missing--;
     this.#paintReady();
@@ -190,7 +200,7 @@ export class Painter {
     job.dropped = true;
     for (const part of job.parts) {
       if (part instanceof Uint32Array) this.#spare.push(part);
-      else part?.close();
+      else if (part) this.#videos.free(part);
     }
     // the largest are the ones that save most
     if (this.#spare.length > 4) this.#spare.sort((a, b) => a.length - b.length).splice(0, this.#spare.length - 4);
@@ -201,6 +211,7 @@ export class Painter {
   #paintReady() {
     try {
       for (let job = this.#queue[0]; job && !job.missing; job = this.#queue[0]) {
+        if (this.#waits()) return;
         this.#paint(job);
         this.#queue.shift();
         this.#free(job);
@@ -209,6 +220,30 @@ export class Painter {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /**
+   * While something moves, two pictures that come between two of this screen's would be seen as one: the second waits
+   * for the next. Never more than one waits, and none when nothing moves: an input's effect is painted as it comes.
+   */
+  #waits() {
+    if (document.hidden || this.#gap > FLOWING_MS) return false;
+    if (this.#painted && this.#queue.length === 1) return true;
+    this.#painted = true;
+    if (!this.#ticking) {
+      this.#ticking = true;
+      requestAnimationFrame(() => {
+        this.#painted = this.#ticking = false;
+        this.#paintReady();
+      });
+    }
+    return false;
+  }
+
+  /** @param {number} now */
+  #note(now) {
+    this.#gap += (Math.min(now - this.#cameAt, PAUSE_MS) - this.#gap) / 8;
+    this.#cameAt = now;
   }
 
   /** @param {Job} job */
@@ -235,9 +270,12 @@ export class Painter {
         case SHOW:
           this.#show(op.slot, op.rects);
           break;
-        case VIDEO:
-          context.drawImage(/** @type {VideoFrame | ImageBitmap} */ (parts[i]), 0, 0, op.w, op.h, op.x, op.y, op.w, op.h);
+        case VIDEO: {
+          const picture = /** @type {import('./video.js').Decoded} */ (parts[i]);
+          if (picture instanceof ImageData) context.putImageData(picture, op.x, op.y, 0, 0, op.w, op.h);
+          else context.drawImage(picture, 0, 0, op.w, op.h, op.x, op.y, op.w, op.h);
           break;
+        }
       }
     }
   }

@@ -7,6 +7,7 @@
 const WANTED = { 'h264-444': 'avc1.F40029', h264: 'avc1.42C029' };
 /** How many streams there are at most at once. */
 const STREAMS = 4;
+const SPARE = 4;
 
 /**
  * How this browser can show moving parts, best first, as the `hello` of the protocol lists it.
@@ -50,7 +51,8 @@ export function parameters(data) {
   return null;
 }
 
-/** @typedef {(picture: VideoFrame | ImageBitmap) => void} Done */
+/** @typedef {VideoFrame | ImageBitmap | ImageData} Decoded */
+/** @typedef {(picture: Decoded) => void} Done */
 /** @typedef {{decoder: VideoDecoder, set: Uint8Array, waiting: Map<number, Done>, replaced: boolean}} Stream */
 
 /** The decoders of one viewer. */
@@ -60,6 +62,10 @@ export class Videos {
   #failed;
   #turn = 0;
   #count = 0;
+  /** Whether this browser turns pictures into RGB by itself: drawing a VideoFrame on a canvas takes ten times as long. */
+  #converts = true;
+  /** @type {ImageData[]} to be used again */
+  #spare = [];
 
   /** @param {(error: unknown) => void} failed a picture that was promised will not come; nothing of this one comes after it */
   constructor(failed) {
@@ -75,6 +81,12 @@ export class Videos {
   decode(video, done) {
     if (video.jpeg) this.#jpeg(video, done);
     else this.#h264(video, done);
+  }
+
+  /** @param {Decoded} picture is painted, or dropped */
+  free(picture) {
+    if (!(picture instanceof ImageData)) picture.close();
+    else if (this.#spare.length < SPARE) this.#spare.push(picture);
   }
 
   /** Forget every stream and every picture that has not come yet. */
@@ -119,6 +131,36 @@ export class Videos {
     stream.decoder.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp: count, data }));
   }
 
+  /**
+   * @param {VideoFrame} picture
+   * @param {Done} done
+   * @param {number} turn
+   */
+  async #hand(picture, done, turn) {
+    const pixels = this.#converts ? await this.#convert(picture) : picture;
+    if (turn === this.#turn) done(pixels);
+    else this.free(pixels);
+  }
+
+  /**
+   * @param {VideoFrame} picture is closed when something else is returned
+   * @returns {Promise<Decoded>}
+   */
+  async #convert(picture) {
+    const [width, height] = [picture.displayWidth, picture.displayHeight];
+    const at = this.#spare.findIndex(one => one.width === width && one.height === height);
+    const pixels = at < 0 ? new ImageData(width, height) : this.#spare.splice(at, 1)[0];
+    try {
+      // @ts-ignore `format` is younger than the library's types
+      await picture.copyTo(pixels.data, { format: 'RGBA' });
+    } catch {
+      this.#converts = false;
+      return picture;
+    }
+    picture.close();
+    return pixels;
+  }
+
   #bound() {
     if (this.#streams.size <= STREAMS) return;
     const [[oldest, stream]] = this.#streams;
@@ -138,7 +180,7 @@ export class Videos {
       output: picture => {
         const done = waiting.get(picture.timestamp);
         waiting.delete(picture.timestamp);
-        if (done && turn === this.#turn) done(picture);
+        if (done && turn === this.#turn) this.#hand(picture, done, turn);
         else picture.close();
         if (stream.replaced && !waiting.size) end(stream);
       },
