@@ -40,7 +40,7 @@ class StreamSettings:
     """Bytes of exact pixels that a fast network takes at once; what is larger begins as video."""
     window: int = 4
     """Pictures a viewer may have unacknowledged on a short way."""
-    coalesce_s: float = 0.001
+    coalesce_s: float = 0.0002
     """How long to let a burst of paint finish before the picture is taken."""
     mask_hold_s: float = 0.1
     """How long a watcher's picture waits while something secret is on screen, for a mask that is about to move."""

@@ -212,14 +212,29 @@
 
   // What is typed is told at once: the page may be gone, with the field, before the next scan.
   const tell = (payload) => globalThis[config.binding]?.(payload);
+  // Where nothing is to be told but "look again", the page paints what was typed first: the look takes it 2 ms.
+  let looking = false;
+  const lookAgain = () => {
+    if (document.visibilityState === 'hidden') return tell('');
+    if (looking) return undefined;
+    looking = true;
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        looking = false;
+        tell('');
+      }),
+    );
+    return undefined;
+  };
   const onFocus = (event) => event.isTrusted && tell('');
   const onInput = (event) => {
     if (!event.isTrusted) return;
     let element = event.composedPath()[0];
     if (element instanceof HTMLElement && !isPlain(element)) element = editingHost(element);
-    if (!(element instanceof HTMLElement) || !isField(element)) return tell('');
+    if (!(element instanceof HTMLElement) || !isField(element)) return lookAgain();
     if (lease || byItself(element)) mark(element);
-    tell(marked.has(element) ? JSON.stringify([ids.get(element), valueOf(element)]) : '');
+    if (!marked.has(element)) return lookAgain();
+    tell(JSON.stringify([ids.get(element), valueOf(element)]));
   };
   function listen(root) {
     root.addEventListener('focusin', onFocus, { capture: true, passive: true });
