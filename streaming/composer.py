@@ -185,23 +185,37 @@ class Composer:
     def _pixels(self, picture: Picture, current: Pixels32, rest: Tiles, decision: Decision, now: float) -> list[Op]:
         """Paint `rest` exactly if the purse bears it, coarsely if it bears that, or as video."""
         purse = self._purse(decision, now)
-        again = float((now - self._tiles_at[rest] < _AGAIN_S).mean()) >= _MOSTLY
         scrolling = self._scrolled_at == now
-        bearable = purse if scrolling or not again else min(purse, decision.burst * _MOVING_SHARE)
-        for levels in (None, _COARSEST if scrolling else _COARSE):
+        for levels in self._ways(decision, scrolling):
             ops, painted = self._pack(picture, current, rest, decision, levels)
             cost = size_of(ops)
-            if cost <= max(_FREE, bearable if levels is None or again else bearable * 1.5) or (levels and scrolling):
+            again = not scrolling and self._moves(rest, cost, decision, now)
+            bearable = min(purse, decision.burst * _MOVING_SHARE) if again else purse
+            if levels is not None and not again:
+                bearable *= 1.5
+            if cost <= max(_FREE, bearable) or (levels is not None and scrolling):
                 self._tokens -= cost if cost > _FREE else 0
                 self._packer.sent()
                 self._learn(current, painted, exact=levels is None)
                 return ops
-            if levels is None and decision.network is Network.NEAR:
-                break
         self._moving.open(current, rest, decision, now)
         video = self._moving.picture(picture, current, rest, decision, now)
         self._video_painted(current)
         return [video]
+
+    def _ways(self, decision: Decision, scrolling: bool) -> tuple[int | None, ...]:
+        """Return in how many levels of green to try exact pixels, best first; None is all of them."""
+        if decision.network is Network.NEAR:
+            return (None,)
+        if not scrolling:
+            return (None, _COARSE)
+        # new rows come faster than a thin way takes them: waiting for the purse to be empty would make it stutter
+        return (_COARSEST,) if decision.network is Network.THIN else (None, _COARSEST)
+
+    def _moves(self, tiles: Tiles, cost: int, decision: Decision, now: float) -> bool:
+        """Whether most of `tiles` changed a moment ago; on a slow way that is as long as they take to send."""
+        moment = _AGAIN_S + (2.5 * cost * 8 / decision.way.rate if decision.way.rate else 0.0)
+        return float((now - self._tiles_at[tiles] < moment).mean()) >= _MOSTLY
 
     def _video_painted(self, current: Pixels32) -> Tiles:
         """The whole rectangle was painted inexactly, also where nothing had changed; returns its tiles."""

@@ -111,9 +111,9 @@ def decide(mode: Mode, scene: Scene, way: Way, settings: StreamSettings) -> Deci
     a_second = rate / 8
     return Decision(
         mode, scene, network, way, fps=_fps(mode, network, scene, settings),
-        quality=settings.quality + (4 if network is Network.THIN else 0), rate=rate * _VIDEO_SHARE,
+        quality=settings.quality + (8 if network is Network.THIN else 4), rate=rate * _VIDEO_SHARE,
         level=SMALL, burst=int(min(settings.burst, max(a_second * 0.25, min(a_second * 0.4, _THIN_BURST)))),
-        refill=a_second * 0.8, refine_after_s=_REFINE_S / 2, refine_bytes=int(max(3000.0, a_second * 0.05)),
+        refill=a_second * 0.8, refine_after_s=_REFINE_S, refine_bytes=int(max(3000.0, a_second * 0.05)),
         in_flight=int(max(12_000.0, a_second * (way.rtt + _QUEUE_S))),
         frames=settings.window + int((way.rtt + _QUEUE_S) * settings.fps),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from streaming.changes import TILE, Pixels32, Tiles, mark, no_tiles, padded, til
 from streaming.control import Decision
 from streaming.ops import Video
 from streaming.protocol import Pictures
-from streaming.video import FILM, GLIMPSE, VideoEncoder, make_encoder
+from streaming.video import ENCODER_FPS, FILM, GLIMPSE, VideoEncoder, make_encoder
 
 _STREAMS: Final = 4
 _GLIMPSES: Final = 3
@@ -91,7 +91,7 @@ class Moving:
         self._stream = (self._stream + 1) % _STREAMS
         setting = FILM if film else GLIMPSE
         quality = decision.quality + (0 if film else 2)
-        self._encoder = make_encoder(self._kind, self._rect, setting, quality, decision.rate)
+        self._encoder = make_encoder(self._kind, self._rect, setting, quality, _bound(decision))
         self._film = film
         self._pictures = 0
         self._seen = no_tiles(pixels)
@@ -107,7 +107,7 @@ class Moving:
             self._begin(pixels, self._lately(now) & self.tiles, decision, film=True)
         if self._encoder is None:
             raise AssertionError("nothing moves")
-        self._encoder.cap(decision.rate)
+        self._encoder.cap(_bound(decision))
         data, key = self._encoder.encode(picture, key=self._pictures == 0)
         self._pictures += 1
         self._last = now
@@ -122,7 +122,12 @@ class Moving:
     def glimpse(self, picture: Picture, decision: Decision) -> Video:
         """Encode the whole picture once, on its own, for a viewer that has just come."""
         rect = Rect(0, 0, self._width, self._height)
-        encoder = make_encoder(self._kind, rect, GLIMPSE, decision.quality + 2, decision.rate)
+        encoder = make_encoder(self._kind, rect, GLIMPSE, decision.quality + 2, _bound(decision))
         self._stream = (self._stream + 1) % _STREAMS
         data, key = encoder.encode(picture, key=True)
         return Video(self._stream, encoder.coding, key, rect, data)
+
+
+def _bound(decision: Decision) -> float | None:
+    """Return the rate for an encoder that takes every picture for a sixtieth of a second."""
+    return decision.rate and decision.rate * ENCODER_FPS / max(1.0, decision.fps)

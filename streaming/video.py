@@ -27,6 +27,7 @@ _COMMON: Final = (
 )
 _OPEN_RATE: Final = 120_000_000
 """Bits a second: far above need, but the encoder takes another bound later only if it starts with one."""
+ENCODER_FPS: Final = 60
 _BUFFER_S: Final = 0.1
 
 
@@ -71,7 +72,7 @@ class H264Encoder:
         self._count = 0
         context: Any = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = rect.width, rect.height, self._format
-        context.time_base, context.framerate = Fraction(1, 60), Fraction(60)
+        context.time_base, context.framerate = Fraction(1, ENCODER_FPS), Fraction(ENCODER_FPS)
         context.gop_size, context.max_b_frames, context.thread_count = 1 << 20, 0, 1
         context.color_range, context.colorspace = ColorRange.JPEG, Colorspace.ITU709
         bound = self._bound(rate)

@@ -48,7 +48,7 @@ def test_situations(at: Way, mode: Mode, scene: Scene, network: Network, fps: fl
     assert (made.mode, made.scene, made.network, made.way, made.fps) == (mode, scene, network, at, fps)
     assert (made.rate is not None) == bounded
     assert made.level == (SMALL if bounded else QUICK)
-    assert made.quality == SETTINGS.quality + (4 if network is Network.THIN else 0)
+    assert made.quality == SETTINGS.quality + {Network.NEAR: 0, Network.FAR: 4, Network.THIN: 8}[network]
     if made.rate is not None and at.rate:
         assert made.rate < at.rate
         assert made.refill * 8 < at.rate
