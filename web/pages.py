@@ -27,7 +27,6 @@ from web.signin import services_of, signed_in
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 NOT_FOUND: Final = 404
-_BRIEFLY: Final = "max-age=10, must-revalidate"
 _IMPORT: Final = re.compile(r"^(?:import|export|\}) ?[^;]*?from '(\.[^']+)';", re.MULTILINE)
 
 router = APIRouter(include_in_schema=False, default_response_class=Response)
@@ -71,16 +70,13 @@ templates.env.globals["modules"] = modules
 
 
 class Assets(StaticFiles):
-    """Static files: for ever by version, else for the moment that a link's page takes to lead to the console.
-
-    ES modules import each other unversioned.
-    """
+    """Static files: for ever by version, else asked for anew each time (ES modules import each other unversioned)."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the file with its caching rule."""
         response = await super().get_response(path, scope)
         versioned = scope.get("query_string", b"").startswith(b"v=")
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else _BRIEFLY
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
         return response
 
 

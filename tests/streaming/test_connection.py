@@ -181,6 +181,7 @@ async def test_a_socket_that_died_in_sleep_is_noticed_at_once(scene: Scene) -> N
     assert (await scene.states())[-1]["why"] == "slept"
 
 
+@pytest.mark.full
 async def test_a_socket_that_outlived_sleep_is_kept(scene: Scene) -> None:
     """When the server still answers after sleep or on another network, nothing is lost."""
     await until(lambda: scene.server.heard("ping"))

@@ -95,8 +95,13 @@ class Viewer:
         await self.push(self.message(pixels(picture, Rect(0, 0, size.width, size.height)), size=size))
         return picture.copy()
 
+    async def settled(self) -> None:
+        """Wait until what was held back for this screen's next picture is painted."""
+        await self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     async def shown(self) -> Rgb:
         """What the canvas shows."""
+        await self.settled()
         width, height, text = await self.page.evaluate("picture()")
         rgba = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
         assert (rgba[..., 3] == 255).all()
@@ -104,6 +109,7 @@ class Viewer:
 
     async def log(self) -> list[Any]:
         """What the painter told."""
+        await self.settled()
         return list(await self.page.evaluate("log"))
 
     async def told(self, *what: object) -> None:

@@ -19,7 +19,7 @@ from tests.streaming.rtc.network import Forwarder, forwarder
 from tests.web.conftest import Served, quick, serving
 from tests.web.test_real_keeper import KEEPER
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 LIVE = """async id => {
   const { LiveScreen } = await import('/static/stream/live.js');

@@ -132,6 +132,7 @@ async def test_several_viewers_share_one_port(browser: Browser) -> None:
     ports.close()
 
 
+@pytest.mark.full
 async def test_losses_stall_nothing(browser: Browser) -> None:
     """A twentieth is lost each way: what is not lost arrives at once, before any timer of SCTP (400 ms, 1 s)."""
     async with forwarder() as passing:

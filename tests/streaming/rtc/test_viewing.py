@@ -65,6 +65,7 @@ async def test_both_ways_carry_everything_in_order(browser: Browser, spoilt: tup
         assert passing.passed > 100
 
 
+@pytest.mark.full
 async def test_a_cut_moves_to_the_socket_and_back(browser: Browser, spoilt: tuple[Forwarder, Datagrams]) -> None:
     """In the middle of input and pictures UDP is cut: within 2 s the socket goes on, nothing lost or doubled."""
     passing, datagrams = spoilt

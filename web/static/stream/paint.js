@@ -246,7 +246,7 @@ export class Painter {
 
   /** @param {number} now */
   #note(now) {
-    this.#gap += (Math.min(now - this.#cameAt, PAUSE_MS) - this.#gap) / 8;
+    this.#gap += (Math.min(now - this.#cameAt, PAUSE_MS) - this.#gap) / 4;
     this.#cameAt = now;
   }
 
