@@ -19,6 +19,7 @@ from sandbox.keeper.files import KeeperRecord
 from tests.web.conftest import Served, quick, serving
 
 pytestmark = [
+    pytest.mark.full,
     pytest.mark.browser,
     pytest.mark.skipif(not shutil.which("pulseaudio"), reason="needs Debian's pulseaudio"),
 ]
