@@ -32,7 +32,6 @@ class Mode(StrEnum):
 
     DRIVE = "drive"
     WATCH = "watch"
-    OFF = "off"
 
 
 class Scene(StrEnum):

@@ -40,6 +40,7 @@ from sandbox.words import (
 from streaming import protocol
 from streaming.composer import blank
 from streaming.control import Decision, Mode
+from streaming.damage import Damage
 from streaming.pacing import StreamSettings, Way
 from streaming.protocol import Ack, Hear, Hello, Input, Ping, Up, Visible, WantKeyFrame, WayReport
 from streaming.rendition import Cut, Job, Rendition, Variant
@@ -49,7 +50,6 @@ from streaming.viewer import Viewer, ViewerStatistics
 _IDLE_S: Final = 1.0
 _LATE_S: Final = 0.02
 _MAX_DELAYS: Final = 5
-_MANY_RECTS: Final = 64
 _log = structlog.get_logger(__name__)
 
 
@@ -105,8 +105,8 @@ class StreamHub:
         self._thread: threading.Thread | None = None
         # the encoder thread's own
         self._picture: Picture | None = None
-        self._grabbed_generation = -1
-        self._painted: list[Rect] = []
+        self._grabbed_generation = 0
+        self._painted = Damage(screen.size)
         self._started = clock.monotonic()
         self._frame = self._grabs = self._encoded = self._bytes = 0
         self._recent: list[float] = []
@@ -305,7 +305,7 @@ class StreamHub:
             self._masks = tuple(masks)
             self._mask_generation += 1
             for rendition in self._renditions.values():
-                rendition.damage_all()
+                rendition.damage.all()
         for viewer in self._viewers:
             self._assign(viewer)
             if viewer.variant is not None and not self._holds(viewer):
@@ -433,31 +433,29 @@ class StreamHub:
 
     def _absorb(self, rects: Sequence[Rect] | None) -> None:
         if rects:
-            self._painted += rects
-            if len(self._painted) > _MANY_RECTS:
-                self._painted = [Rect(0, 0, self._screen.size.width, self._screen.size.height)]
+            self._painted.add(rects)
             with self._lock:
                 for rendition in self._renditions.values():
-                    rendition.damage(rects)
+                    rendition.damage.add(rects)
 
     def _take(self) -> None:
         now = self._clock.monotonic()
         with self._lock:
             due = [rendition for rendition in self._renditions.values() if rendition.due_in(now) == 0.0]
-            fresh = any(rendition.fresh for rendition in due)
+            fresh = any(rendition.damage for rendition in due)
             # all before the grab: a mask or paint that comes during it is for the next picture, and a mask makes this
             # one a picture that watchers never get
             generation = self._mask_generation
             jobs = [(rendition, rendition.begin(now, self._masks)) for rendition in due]
         if fresh or self._picture is None:
             size = self._screen.size
-            painted, self._painted = self._painted, []
             if self._picture is None:
                 self._picture = blank(size)
             if generation != self._grabbed_generation:
                 # what stood where the masks were may be gone, and nobody has said so yet
-                self._grabbed_generation, painted = generation, [Rect(0, 0, size.width, size.height)]
-            self._screen.grab(self._picture[: size.height, : size.width], painted)
+                self._grabbed_generation = generation
+                self._painted.all()
+            self._screen.grab(self._picture[: size.height, : size.width], self._painted.take())
             self._grabs += 1
         for rendition, job in jobs:
             self._compose(rendition, job, self._picture, generation, now)
@@ -472,9 +470,9 @@ class StreamHub:
             self._encoded += 1
             self._bytes += len(cut.data)
             self._from_thread(self._deliver, rendition, cut)
-        with self._lock:
-            rendition.done(self._clock.monotonic() - began, len(frames))
         if frames:
+            with self._lock:
+                rendition.done(self._clock.monotonic() - began)
             self._recent = [at for at in self._recent if now - at < 1.0] + [now]
 
     def _from_thread[*Ts](self, call: Callable[[*Ts], None], *args: *Ts) -> None:

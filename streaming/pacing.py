@@ -78,12 +78,12 @@ class Window:
     until the last must have arrived, an answer being under way for no less than the shortest round trip.
     """
 
-    def __init__(self, frames: int, rtt: float = 0.0) -> None:
+    def __init__(self, frames: int) -> None:
         self._frames = frames
         self._limit = _LAG_BYTES
         self._flying: dict[int, tuple[float, int, int]] = {}
         self._bytes = 0
-        self._rtt = self._fastest = rtt
+        self._rtt = self._fastest = 0.0
         self._samples: list[tuple[float, float]] = []
         self._run_began = self._arrived = float("-inf")
         self._run_bytes = 0
@@ -103,6 +103,11 @@ class Window:
     def way(self) -> Way:
         """What the pictures say about the way."""
         return Way("socket", max((rate for _, rate in self._samples), default=0.0), self._fastest)
+
+    def expect(self, rtt: float) -> None:
+        """Take the way for so long until a picture has shown how long it is, in seconds."""
+        if not self._rtt:
+            self._rtt = self._fastest = rtt
 
     def limit(self, frames: int, size: int) -> None:
         """Allow so many pictures and bytes under way."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
@@ -16,6 +16,7 @@ import numpy as np
 from sandbox.screen import Picture, Rect, Size
 from streaming.composer import Composer, blank
 from streaming.control import Decision, Mode, Scene, decide
+from streaming.damage import Damage
 from streaming.ops import Flag, Frame, Op, Video, pack_frame
 from streaming.pacing import Pace, StreamSettings, Way
 from streaming.protocol import Pictures
@@ -23,7 +24,6 @@ from streaming.protocol import Pictures
 _JOIN_SPACING_S: Final = 0.1
 _JPEG_FPS: Final = 12.0
 """A JPEG costs several times an H.264 picture, and the encoder thread is everybody's."""
-_MANY_RECTS: Final = 32
 _QUIET_BYTES: Final = 128
 _MASK_GREY: Final = 0x80
 
@@ -76,11 +76,11 @@ class Rendition:
         self.open = True
         """Whether a viewer that sets the pace can take another picture."""
         self.mode, self.way = Mode.WATCH, Way()
+        self.damage = Damage(size)
+        """What was painted that is not told yet."""
         self._size = size
-        self._whole = Rect(0, 0, size.width, size.height)
         self._settings = settings
         self._composer = Composer(variant.kind, size)
-        self._damage = [self._whole]
         self._join_wanted = True
         self._begun = False
         self._last_join = float("-inf")
@@ -88,10 +88,9 @@ class Rendition:
         self._covered: Picture | None = None
         self._times: deque[float] = deque(maxlen=60)
         self._scene = Scene.STILL
-        self.frames = 0
 
     def __repr__(self) -> str:
-        return f"<Rendition {self.variant} frames={self.frames}>"
+        return f"<Rendition {self.variant} {self._composer}>"
 
     @property
     def encode_ms(self) -> float:
@@ -103,31 +102,16 @@ class Rendition:
         """What the controller says about the next picture."""
         return decide(self.mode, self._scene, self.way, self._settings)
 
-    def damage(self, rects: Sequence[Rect]) -> None:
-        """Remember what was painted."""
-        self._damage += rects
-        if len(self._damage) > _MANY_RECTS:
-            self._damage = [self._whole]
-
-    def damage_all(self) -> None:
-        """Everything may look different (masks moved, or the picture was not followed for a while)."""
-        self._damage = [self._whole]
-
-    def want_join(self, wanted: bool = True) -> None:
-        """Ask for a beginning for a viewer, or take the wish back; requests close together share one."""
-        self._join_wanted = wanted
-
-    @property
-    def fresh(self) -> bool:
-        """Whether something was painted that is not told yet."""
-        return bool(self._damage)
+    def want_join(self) -> None:
+        """Ask for a beginning for a viewer; requests close together share one."""
+        self._join_wanted = True
 
     def due_in(self, now: float) -> float | None:
         """Return how soon there is something to tell, in seconds; None when there is not."""
         if not self.open:
             return None
         times = [self._composer.rests_in(self.decision, now)]
-        if self._damage:
+        if self.damage:
             times.append(0.0)
         if self._join_wanted:
             times.append(max(0.0, self._last_join + _JOIN_SPACING_S - now))
@@ -140,11 +124,10 @@ class Rendition:
         if joins:
             self._join_wanted = False
             self._last_join = now
-        damage, self._damage = tuple(self._damage), []
         decision = self.decision
         self._pace.set_rate(min(decision.fps, _JPEG_FPS) if self._moves_in_jpeg else decision.fps)
         self._pace.took(now)
-        return Job(damage, joins, masks if self.variant.masked else (), decision)
+        return Job(self.damage.take(), joins, masks if self.variant.masked else (), decision)
 
     @property
     def _moves_in_jpeg(self) -> bool:
@@ -173,11 +156,9 @@ class Rendition:
             cover(self._covered, job.masks)
         return self._covered
 
-    def done(self, took: float, frames: int) -> None:
-        """A job was composed in `took` seconds."""
-        self.frames += frames
-        if frames:
-            self._times.append(took)
+    def done(self, took: float) -> None:
+        """Something was composed, in `took` seconds."""
+        self._times.append(took)
 
     def cut(self, ops: Sequence[Op], *, key: bool, number: int, taken_us: int, generation: int) -> Cut:
         """Pack one frame."""
@@ -187,5 +168,5 @@ class Rendition:
         quiet = not key and len(data) <= _QUIET_BYTES and not any(isinstance(op, Video) for op in ops)
         if quiet:
             # the acknowledgement would cost more than it tells
-            data = pack_frame(Frame(number, taken_us, tuple(ops), flags | Flag.QUIET))
+            data = pack_frame(replace(frame, flags=flags | Flag.QUIET))
         return Cut(self.variant, data, number, key, quiet, generation)

@@ -22,7 +22,6 @@ from streaming.rendition import Cut, Variant
 
 _MAX_INPUTS: Final = 2000
 _MAX_WAITING: Final = 2000
-_FIRST_WINDOW: Final = 3
 _LONGEST_MS: Final = 2000.0
 _MAX_SOUNDS: Final = 25
 _log = structlog.get_logger(__name__)
@@ -134,8 +133,8 @@ class Viewer:
 
     def began(self, opened_ms: float | None) -> None:
         """The viewer begins; its socket took so long to open (two round trips: TCP's and HTTP's)."""
-        if opened_ms is not None and not self.window.rtt:
-            self.window = Window(_FIRST_WINDOW, min(opened_ms, _LONGEST_MS) / 2000)
+        if opened_ms is not None:
+            self.window.expect(min(opened_ms, _LONGEST_MS) / 2000)
 
     def report(self, way: WayReport) -> None:
         """Keep what the server says about the way; a socket's is seen better from here."""

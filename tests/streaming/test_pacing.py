@@ -101,7 +101,8 @@ def test_small_pictures_say_nothing_about_the_rate() -> None:
 
 def test_an_old_rate_gives_way_to_a_lower_one() -> None:
     """The highest rate of the last ten seconds counts; when the way gets worse it follows."""
-    window, now = Window(3, 0.02), 0.0
+    window, now = Window(3), 0.0
+    window.expect(0.02)
     for frame, took in enumerate([0.02] * 20 + [0.2] * 40):
         now += 0.5
         window.sent(frame, 25_000, now)
@@ -129,7 +130,8 @@ def test_a_viewer_lags_before_it_hangs() -> None:
 
 def test_a_known_round_trip_is_a_beginning() -> None:
     """How long the socket took to open stands until pictures say better."""
-    window = Window(3, 0.08)
+    window = Window(3)
+    window.expect(0.08)
     assert window.way.rtt == window.rtt == 0.08
     window.sent(1, 100, 1.0)
     window.shown(1, 1.05)

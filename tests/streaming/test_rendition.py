@@ -168,7 +168,7 @@ def test_new_masks_count_even_without_paint() -> None:
     rendition, picture = Rendition(DRIVEN, SCREEN, StreamSettings()), blank(SCREEN)
     canvas = Canvas()
     for now, masks in ((1.0, (Rect(0, 0, 32, 32),)), (2.0, (Rect(64, 64, 32, 32),))):
-        rendition.damage_all()
+        rendition.damage.all()
         rendition.want_join()
         for key, ops in rendition.compose(rendition.begin(now, masks), picture, now):
             if key:

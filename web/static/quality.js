@@ -13,7 +13,7 @@ const KINDS = { 'h264-444': 'Video in full colour', h264: 'Video', jpeg: 'Single
 /** @type {Record<string, string>} */
 const WAYS = { socket: 'WebSocket', datagrams: 'WebRTC' };
 /** @type {Record<string, string>} */
-const MODES = { drive: 'All of it, at once', watch: 'Less, while you watch', off: 'Nothing, nobody looks' };
+const MODES = { drive: 'All of it, at once', watch: 'Less, while you watch' };
 /** @type {Record<string, string>} */
 const SCENES = { still: 'Stands still', text: 'Text and forms change', scroll: 'Scrolls', film: 'Something moves all the time' };
 /** @type {Record<string, string>} */
