@@ -1,0 +1,1 @@
+"""Control measured: races, broker, gate, state diff, blocker detection. Run by `make bench-control`."""
