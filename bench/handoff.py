@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
 import shutil
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from agent_bridge.client import AsyncClient, request_handoff
 from bench.figures import Figure, judge, percentile
+from bench.server import command, serve
 from web.demo.sites import free_port
 
 PAGE = (
@@ -45,31 +44,6 @@ OBSERVE = """wanted => new Promise(done => {
   });
   watch.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 })"""
-
-
-async def serve(state: Path, port: int) -> asyncio.subprocess.Process:
-    """Start a server of its own and wait for it."""
-    log = (state / "server.log").open("wb")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "web.cli", "serve", "--port", str(port), "--state-dir", str(state), stdout=log, stderr=log
-    )
-    async with httpx.AsyncClient() as http:
-        for _ in range(300):
-            with contextlib.suppress(httpx.HTTPError):
-                if (await http.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200:
-                    return process
-            await asyncio.sleep(0.1)
-    raise SystemExit(f"bench: the server did not start; see {state / 'server.log'}")
-
-
-async def command(state: Path, port: int, *words: str) -> str:
-    """Run a `baton` command on that server's state."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "web.cli", *words, "--state-dir", str(state),
-        env={**os.environ, "BATON_PORT": str(port)}, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    return out.decode().strip()
 
 
 async def round_trip(

@@ -14,7 +14,7 @@ import pytest
 
 from agent_bridge.store.lock import StateInUse
 from sandbox.words import Unavailable
-from web.serve import Running, local_page, running, write_link
+from web.serve import Running, _listen, local_page, running, write_link
 from web.settings import Settings
 
 
@@ -134,3 +134,12 @@ def test_a_link_file_is_for_its_owner(tmp_path: Path) -> None:
     assert file.read_text() == "http://127.0.0.1:1/link#x"
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """What is accepted sends small answers at once: else the second of two waits 40 ms for the first's TCP ACK."""
+    listening = _listen(Settings(port=0))
+    with listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
