@@ -5,9 +5,10 @@ What it cannot answer itself (a handoff) it asks the server over the keeper's co
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
-from sandbox.authority import Action, Answer, HandoffAsk, Verdict
+from sandbox.authority import Action, Answer, ApprovalAsk, HandoffAsk, Verdict
 from sandbox.words import NOBODY, Epoch, Holder, Side
 
 
@@ -62,3 +63,19 @@ class ControlAuthority:
     async def cancel_handoff(self, handoff: str) -> dict[str, Any]:
         """Withdraw a handoff; see `sandbox.authority.Authority.cancel_handoff`."""
         return await self._link.request("handoff.cancel", {"handoff": handoff})
+
+    async def extend_handoff(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """Let a handoff wait longer; see `sandbox.authority.Authority.extend_handoff`."""
+        return await self._link.request("handoff.extend", {"handoff": handoff, "timeout_s": timeout_s})
+
+    async def ask_approval(self, ask: ApprovalAsk) -> dict[str, Any]:
+        """Ask for one command's approval; see `sandbox.authority.Authority.ask_approval`."""
+        return await self._link.request("approval.ask", asdict(ask))
+
+    async def get_approval(self, approval: str) -> dict[str, Any]:
+        """Return an approval; see `sandbox.authority.Authority.get_approval`."""
+        return await self._link.request("approval.get", {"approval": approval})
+
+    async def use_approval(self, approval: str, page_state: str) -> dict[str, Any]:
+        """Spend an approval; see `sandbox.authority.Authority.use_approval`."""
+        return await self._link.request("approval.use", {"approval": approval, "page_state": page_state})

@@ -58,6 +58,23 @@ class HandoffAsk:
     client: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ApprovalAsk:
+    """What `Baton.requestApproval` said: one command on one page as it is now, under one epoch."""
+
+    target: str
+    url: str
+    title: str
+    method: str
+    params: dict[str, Any]
+    reason: str
+    page_state: str
+    """The keyed digest of what the page means now (the keeper's `state.token`)."""
+    epoch: Epoch
+    timeout_s: float | None = None
+    client: str = ""
+
+
 class Authority(Protocol):
     """What a keeper needs from whoever governs it."""
 
@@ -79,4 +96,23 @@ class Authority(Protocol):
 
     async def cancel_handoff(self, handoff: str) -> dict[str, Any]:
         """Withdraw an open handoff of this sandbox. Raises `NotFound`, `Conflict`."""
+        ...
+
+    async def extend_handoff(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """Let an open handoff of this sandbox wait until `timeout_s` from now. Raises `NotFound`, `Conflict`."""
+        ...
+
+    async def ask_approval(self, ask: ApprovalAsk) -> dict[str, Any]:
+        """Ask an operator to approve one command; returns the approval's wire form. Raises `BatonError`."""
+        ...
+
+    async def get_approval(self, approval: str) -> dict[str, Any]:
+        """Return an approval of this sandbox in its wire form. Raises `NotFound`."""
+        ...
+
+    async def use_approval(self, approval: str, page_state: str) -> dict[str, Any]:
+        """Spend an approval, once; returns its wire form.
+
+        Raises `NotFound`, or `Conflict` unless it is approved and neither the epoch nor the page's state has changed.
+        """
         ...

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent_bridge.authority import ControlAuthority
-from sandbox.authority import Action, Answer, Authority, HandoffAsk, Verb
+from sandbox.authority import Action, Answer, ApprovalAsk, Authority, HandoffAsk, Verb
 from sandbox.words import NOBODY, THE_AGENT, Epoch, Holder, OperatorId, Side
 
 ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
@@ -68,3 +68,22 @@ async def test_handoffs_are_asked_of_the_server() -> None:
     assert link.asked[0][1] == {
         "client": "cl_1", "target": "t", "url": "https://host/", "title": "Title", "params": {"kind": "captcha"},
     }  # fmt: skip
+
+
+async def test_what_needs_an_operator_goes_to_the_server() -> None:
+    """A longer wait and everything about an approval are the server's to decide."""
+    link = Link()
+    authority = ControlAuthority(link)
+    await authority.extend_handoff("ho_1", 60)
+    ask = ApprovalAsk("t", "https://host/", "Title", "Page.reload", {}, "it hangs", "digest", Epoch(5))
+    await authority.ask_approval(ask)
+    await authority.get_approval("ap_1")
+    await authority.use_approval("ap_1", "digest")
+
+    assert [method for method, _ in link.asked] == ["handoff.extend", "approval.ask", "approval.get", "approval.use"]
+    assert link.asked[0][1] == {"handoff": "ho_1", "timeout_s": 60}
+    assert link.asked[1][1] == {
+        "target": "t", "url": "https://host/", "title": "Title", "method": "Page.reload", "params": {},
+        "reason": "it hangs", "page_state": "digest", "epoch": 5, "timeout_s": None, "client": "",
+    }  # fmt: skip
+    assert link.asked[3][1] == {"approval": "ap_1", "page_state": "digest"}

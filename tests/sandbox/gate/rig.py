@@ -7,18 +7,18 @@ import contextlib
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import websockets
 
-from sandbox.authority import Action, Answer, HandoffAsk, Verdict
+from sandbox.authority import Action, Answer, ApprovalAsk, HandoffAsk, Verdict
 from sandbox.browser import Browser
 from sandbox.fence import Fence
 from sandbox.gate import Gate, Unknown
 from sandbox.pages import Page, Pages
-from sandbox.words import NOBODY, THE_AGENT, Epoch, Holder, NotFound, OperatorId, SandboxId, Side, SystemClock
+from sandbox.words import NOBODY, THE_AGENT, Conflict, Epoch, Holder, NotFound, OperatorId, SandboxId, Side, SystemClock
 
 ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
 
@@ -54,6 +54,7 @@ class Agreeing:
         self.actions: list[Action] = []
         self.asks: list[HandoffAsk] = []
         self.handoffs: dict[str, dict[str, Any]] = {}
+        self.approvals: dict[str, dict[str, Any]] = {}
         self.verdict = Verdict(Answer.ALLOW)
 
     def pushed(self, holder: Holder, epoch: Epoch) -> None:
@@ -81,6 +82,32 @@ class Agreeing:
         """See `Authority.cancel_handoff`."""
         found = await self.get_handoff(handoff)
         found["state"] = "cancelled"
+        return found
+
+    async def extend_handoff(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """See `Authority.extend_handoff`."""
+        found = await self.get_handoff(handoff)
+        found["deadline_at"] = timeout_s
+        return found
+
+    async def ask_approval(self, ask: ApprovalAsk) -> dict[str, Any]:
+        """See `Authority.ask_approval`."""
+        approval: dict[str, Any] = {**asdict(ask), "id": f"ap_{len(self.approvals)}", "state": "pending"}
+        self.approvals[approval["id"]] = approval
+        return approval
+
+    async def get_approval(self, approval: str) -> dict[str, Any]:
+        """See `Authority.get_approval`."""
+        if approval not in self.approvals:
+            raise NotFound(f"there is no approval {approval}", approval=approval)
+        return self.approvals[approval]
+
+    async def use_approval(self, approval: str, page_state: str) -> dict[str, Any]:
+        """See `Authority.use_approval`."""
+        found = await self.get_approval(approval)
+        if found["state"] != "approved" or found["page_state"] != page_state:
+            raise Conflict(f"{approval} is {found['state']}, or its page has changed", approval=approval)
+        found["state"] = "used"
         return found
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from sandbox.authority import Action, Answer, HandoffAsk, Verdict
+from sandbox.authority import Action, Answer, ApprovalAsk, HandoffAsk, Verdict
 from sandbox.isolation import Isolation
 from sandbox.keeper import Keeper, KeeperConfig, ServerLink, assembly, configure_log, log_uncaught
 from sandbox.words import NOBODY, Epoch, Holder, Side
@@ -44,6 +45,22 @@ class Simple:
     async def cancel_handoff(self, handoff: str) -> dict[str, Any]:
         """See `Authority`."""
         return await self._link.request("handoff.cancel", {"handoff": handoff})
+
+    async def extend_handoff(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """See `Authority`."""
+        return await self._link.request("handoff.extend", {"handoff": handoff, "timeout_s": timeout_s})
+
+    async def ask_approval(self, ask: ApprovalAsk) -> dict[str, Any]:
+        """See `Authority`."""
+        return await self._link.request("approval.ask", asdict(ask))
+
+    async def get_approval(self, approval: str) -> dict[str, Any]:
+        """See `Authority`."""
+        return await self._link.request("approval.get", {"approval": approval})
+
+    async def use_approval(self, approval: str, page_state: str) -> dict[str, Any]:
+        """See `Authority`."""
+        return await self._link.request("approval.use", {"approval": approval, "page_state": page_state})
 
 
 async def main(directory: Path) -> None:
