@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 from playwright.async_api import Browser, Page, async_playwright
 
 from agent_bridge.client import AsyncClient, request_handoff

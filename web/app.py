@@ -11,12 +11,12 @@ from fastapi.routing import APIRoute
 
 from web import errors, pages
 from web.api import agent, control, events, handoffs, health, live, sandboxes, signins
-from web.distance import MeasuredWebSocket
 from web.guard import BodyLimit, SecurityHeaders
 from web.metrics import TimeRequests
 from web.relay import CDP_LIMIT
 from web.services import Services
 from web.settings import Settings
+from web.splice import SpliceWebSocket
 
 DESCRIPTION: Final = """Browser sandboxes that an agent drives and a human takes over, live.
 
@@ -70,7 +70,7 @@ def _name(route: APIRoute) -> str:
 def server_options(settings: Settings) -> dict[str, Any]:
     """Return what uvicorn must be told so that relays are quick, large messages pass and no query is logged."""
     given: dict[str, Any] = {
-        "host": settings.host, "port": settings.port, "loop": "uvloop", "http": "auto", "ws": MeasuredWebSocket,
+        "host": settings.host, "port": settings.port, "loop": "uvloop", "http": "auto", "ws": SpliceWebSocket,
         "ws_max_size": CDP_LIMIT, "ws_per_message_deflate": False, "ws_ping_interval": 20.0, "ws_ping_timeout": 60.0,
         "access_log": False, "log_config": None, "server_header": False, "proxy_headers": True,
         "timeout_graceful_shutdown": 3, "lifespan": "off",

@@ -1,4 +1,4 @@
-"""The relay: one WebSocket of an agent or operator, joined to one of its keeper's, message by message, unchanged.
+"""The relay: a viewer's WebSocket joined to one of its keeper's, message by message, unchanged.
 
 Each direction has at most a few messages under way: a slow reader stops the reading of its sender. When either side
 closes, the other is closed with the same code. When the credential behind the socket ends, both are closed. A viewer's
@@ -57,12 +57,6 @@ def short(reason: str) -> str:
 type _Send = Callable[[str | bytes], Awaitable[None]]
 
 
-async def relay(websocket: WebSocket, upstream: ClientConnection, *, limit: int, ended: Awaitable[Closed]) -> Closed:
-    """Join an accepted WebSocket to its keeper's until either closes or `ended` says so; closes both."""
-    ways = [_up(websocket, upstream.send, limit), _down(upstream, _sender(websocket))]
-    return await _joined(websocket, upstream, ways, ended)
-
-
 async def relay_viewer(
     websocket: WebSocket,
     upstream: ClientConnection,
@@ -72,9 +66,9 @@ async def relay_viewer(
     ended: Awaitable[Closed],
     note: Callable[[str | bytes], None] = lambda _: None,
 ) -> Closed:
-    """Do as `relay` does, and let the viewer's messages go by datagrams where it asks for that and they are there.
+    """Join a viewer's accepted WebSocket to its keeper's until either closes or `ended` says so; closes both.
 
-    `note` hears every message down.
+    Its messages go by datagrams where it asks for that and they are there. `note` hears every message down.
     """
     edge = Edge(_sender(websocket), upstream.send, datagrams)
 

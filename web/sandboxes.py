@@ -25,6 +25,7 @@ from agent_bridge.store.sandboxes import SandboxRecord, SandboxStore
 from agent_bridge.words import Role
 from sandbox.host.keepers import Keepers, SandboxSpec
 from sandbox.host.link import KeeperLink
+from sandbox.host.raw import RawEnd
 from sandbox.words import (
     NOBODY,
     BadRequest,
@@ -325,6 +326,10 @@ class Sandboxes:
     async def dial(self, sandbox: SandboxId, path: str, query: Mapping[str, str]) -> ClientConnection:
         """Open a WebSocket to a sandbox's keeper. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
         return await (await self._link(sandbox)).connect(path, query)
+
+    async def dial_raw(self, sandbox: SandboxId, path: str, query: Mapping[str, str]) -> RawEnd:
+        """Open a WebSocket to a sandbox's keeper as bytes. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
+        return await (await self._link(sandbox)).connect_raw(path, query)
 
     async def browser(self, sandbox: SandboxId) -> str:
         """Return the browser's name and version. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""

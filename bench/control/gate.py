@@ -30,7 +30,8 @@ from web.demo.sites import free_port
 
 STEPS = 1000
 FORM = (
-    "<title>steps</title><button onclick='n.value=+n.value+1'>Press</button><input id=n value=0><input id=t><p id=p>Text"
+    "<title>steps</title><button onclick='n.value=+n.value+1'>Press</button><input id=n value=0><input id=t>"
+    "<p id=p>Text"
 )
 NOISE = """new Promise(done => {
   const canvas = document.createElement('canvas');
@@ -64,9 +65,8 @@ async def two_ways() -> AsyncIterator[Ways]:
     port, devtools = free_port(), free_port()
     program = Path(tempfile.mkdtemp(prefix="bench-chromium-")) / "chromium"
     program.parent.chmod(0o755)
-    program.write_text(
-        f'#!/bin/sh\nexec {shutil.which("chromium")} --remote-debugging-port={devtools} --remote-allow-origins="*" "$@"\n'
-    )
+    flags = f"--remote-debugging-port={devtools} --remote-allow-origins='*'"
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("chromium")} {flags} "$@"\n')
     program.chmod(0o755)
     server = await serve(state, port, {"BATON_CHROMIUM": str(program)})
     try:
@@ -131,9 +131,12 @@ async def _timed(work: Awaitable[Any]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def _pairs(rounds: int, gated: Callable[[], Awaitable[Any]], direct: Callable[[], Awaitable[Any]]) -> Any:
+async def _pairs(
+    rounds: int, gated: Callable[[], Awaitable[Any]], direct: Callable[[], Awaitable[Any]]
+) -> tuple[list[float], list[float]]:
     """Time both ways `rounds` times in turns, each first as often as the other; returns two lists of milliseconds."""
-    through, past = [], []
+    through: list[float] = []
+    past: list[float] = []
     for number in range(rounds):
         order = ((through, gated), (past, direct))
         for samples, work in order if number % 2 else reversed(order):
@@ -172,7 +175,8 @@ async def _scripts(ways: Ways, rounds: int) -> Figure:
             browser = await playwright.chromium.connect_over_cdp(address)
             # A tab each, both made the same way: what is in front paints, so each is brought there before its turn.
             pages.append(await browser.contexts[0].new_page())
-        through, past = [], []
+        through: list[float] = []
+        past: list[float] = []
         for number in range(rounds + 1):
             pair = ((through, pages[0]), (past, pages[1]))
             for samples, page in pair if number % 2 else reversed(pair):
@@ -180,12 +184,7 @@ async def _scripts(ways: Ways, rounds: int) -> Figure:
                 taken = await _timed(_script(page))
                 if number:  # the first pair warms up
                     samples.append(taken)
-    ratio = statistics.median(a / b for a, b in zip(through, past, strict=True))
-    print(
-        f"  {STEPS} steps of Playwright: {statistics.median(through):.0f} ms through the gate, "
-        f"{statistics.median(past):.0f} ms past it; pairs {', '.join(f'{a / b:.3f}' for a, b in zip(through, past, strict=True))}"
-    )
-    return Figure("gate_script_ratio", ratio, "ratio", rounds)
+    return _ratio("gate_script_ratio", f"{STEPS} steps of Playwright", through, past)
 
 
 async def _screenshots(ways: Ways, rounds: int) -> Figure:
@@ -202,14 +201,18 @@ async def _screenshots(ways: Ways, rounds: int) -> Figure:
             lambda: gate.call("Page.captureScreenshot", shot),
             lambda: direct.call("Page.captureScreenshot", shot),
         )
-    ratio = statistics.median(a / b for a, b in zip(through, past, strict=True))
-    print(
-        f"  a screenshot of {size / 1e6:.1f} MB: {statistics.median(through):.0f} ms through the gate, "
-        f"{statistics.median(past):.0f} ms past it"
-    )
     if size < 10_000_000:
         raise RuntimeError(f"the screenshot has {size} bytes; the figure is about 10 MB")
-    return Figure("gate_screenshot_ratio", ratio, "ratio", rounds)
+    return _ratio("gate_screenshot_ratio", f"a screenshot of {size / 1e6:.1f} MB", through, past)
+
+
+def _ratio(name: str, what: str, through: list[float], past: list[float]) -> Figure:
+    ratios = sorted(a / b for a, b in zip(through, past, strict=True))
+    print(
+        f"  {what}: {statistics.median(through):.0f} ms through the gate, {statistics.median(past):.0f} ms past it; "
+        f"pairs {ratios[0]:.3f} to {ratios[-1]:.3f}"
+    )
+    return Figure(name, statistics.median(ratios), "ratio", len(ratios))
 
 
 async def measure(commands: int = 2000, scripts: int = 7, screenshots: int = 15) -> list[Figure]:

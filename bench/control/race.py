@@ -126,7 +126,7 @@ async def _race(rig: Rig, notes: Path, client: str, transfers: int) -> Raced:
 
 async def _transfer(rig: Rig, transfers: int) -> tuple[list[tuple[float, float]], list[float]]:
     """Take control and give it back; returns when a human held it, and the moments of all transfers (both in s)."""
-    chance = random.Random(_SEED)  # noqa: S311 - pauses, not secrets
+    chance = random.Random(_SEED)
     held, moments = [], []
     for _ in range(transfers):
         await asyncio.sleep(chance.random() * _PAUSE_S)

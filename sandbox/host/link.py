@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import WebSocketException
 
+from sandbox.host.raw import RawEnd
 from sandbox.keeper.files import socket_address
 from sandbox.keeper.peer import EventHandler, Peer, RequestHandler
 from sandbox.words import CODES, Conflict, Epoch, Holder, Kind, SandboxId, Unavailable
@@ -94,6 +95,21 @@ class KeeperLink:
     async def connect(self, path: str, query: Mapping[str, str]) -> ClientConnection:
         """Open another WebSocket to the keeper, for a relay. Raises `Unavailable`."""
         return await _connect(self.directory, f"{path}?{urlencode(query)}", keep_alive=False)
+
+    async def connect_raw(self, path: str, query: Mapping[str, str]) -> RawEnd:
+        """Open another WebSocket to the keeper, for a relay that passes bytes on. Raises `Unavailable`."""
+        plug = _plug(self.directory)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                _, end = await loop.create_unix_connection(
+                    lambda: RawEnd(f"ws://keeper{path}?{urlencode(query)}"), sock=plug
+                )
+                await end.opened
+        except (OSError, TimeoutError) as error:
+            plug.close()
+            raise _silent() from error
+        return end
 
     def on_event(self, listener: EventHandler) -> Callable[[], None]:
         """Hear what the keeper tells, from the first event on; returns a function that ends it."""
@@ -176,12 +192,26 @@ class KeeperLink:
             listener(event, params)
 
 
-async def _connect(directory: Path, uri_path: str, *, keep_alive: bool) -> ClientConnection:
+def _silent() -> Unavailable:
+    return Unavailable("this sandbox's keeper does not answer; it may just have ended, look again")
+
+
+def _plug(directory: Path) -> socket.socket:
+    """Return a socket connected to a keeper. Raises `Unavailable`."""
     plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         plug.setblocking(False)
         with socket_address(directory) as address:
             plug.connect(address)
+    except OSError as error:
+        plug.close()
+        raise _silent() from error
+    return plug
+
+
+async def _connect(directory: Path, uri_path: str, *, keep_alive: bool) -> ClientConnection:
+    plug = _plug(directory)
+    try:
         return await unix_connect(
             uri=f"ws://keeper{uri_path}", sock=plug, compression=None, max_size=None, open_timeout=_OPEN_S,
             close_timeout=1, user_agent_header=None, proxy=None,
@@ -189,4 +219,4 @@ async def _connect(directory: Path, uri_path: str, *, keep_alive: bool) -> Clien
         )  # fmt: skip
     except (OSError, WebSocketException, TimeoutError) as error:
         plug.close()
-        raise Unavailable("this sandbox's keeper does not answer; it may just have ended, look again") from error
+        raise _silent() from error

@@ -13,8 +13,9 @@ from agent_bridge.access.words import Caller
 from sandbox.words import BatonError, SandboxId, new_id
 from web.api.common import errors, may_touch
 from web.api.models import Error
-from web.relay import CDP_LIMIT, credential_ends, refuse, relay
+from web.relay import credential_ends, refuse
 from web.signin import Give, Recheck, address, bearer, identify, services_of
+from web.splice import splice
 
 router = APIRouter(tags=["agent"])
 
@@ -46,14 +47,13 @@ async def cdp(websocket: WebSocket, sandbox: str) -> None:
     services = services_of(websocket)
     try:
         caller, recheck = await _admit(websocket, SandboxId(sandbox))
-        upstream = await services.sandboxes.dial(SandboxId(sandbox), "/cdp", {"client": new_id("cl")})
+        upstream = await services.sandboxes.dial_raw(SandboxId(sandbox), "/cdp", {"client": new_id("cl")})
     except BatonError as error:
         await refuse(websocket, error, browser=False)
         return
     with services.metrics.agents.track_inprogress():
         async with credential_ends(services.access, caller, recheck) as ended:
-            await websocket.accept()
-            await relay(websocket, upstream, limit=CDP_LIMIT, ended=ended)
+            await splice(websocket, upstream, ended)
 
 
 def _socket_url(services: Give, request: Request, sandbox: SandboxId) -> str:
