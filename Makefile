@@ -6,7 +6,7 @@ NAMED := $(if $(T),-k "$(T)")
 # real browser for seconds. On a developer's machine it fails at once.
 AGAIN := $(if $(CI),--reruns 2 --reruns-delay 1 -rR)
 
-.PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff bench-stream bench-stream-report bench-peers clean
+.PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff bench-control bench-stream bench-stream-report bench-peers clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,9 @@ test-full: setup ## the long races and soaks
 
 bench-handoff: setup ## what a handoff costs in time
 	@$(BIN)/python -m bench.handoff
+
+bench-control: setup ## races, broker, gate, diff and detector at full length; PARTS=
+	@$(BIN)/python -m bench.control $(PARTS)
 
 bench-stream: setup ## the stream beside every installed peer; LINKS=, SUBJECTS=, REPEAT=, RULERS=
 	@$(BIN)/python -m bench.stream
