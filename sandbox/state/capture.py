@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.pages import Page, Pages, bare_url
-from sandbox.state.snapshot import MAX_NODES, Digest, Reader, Snapshot, TabState
+from sandbox.state.snapshot import LONGEST, MAX_BYTES, MAX_NODES, Digest, Reader, Snapshot, TabState
 from sandbox.state.worlds import UNANSWERED, Frame, Worlds, settled
+from sandbox.words import Clock
 
 DEADLINE_S: Final = 2.0
-_MOST_ELEMENTS: Final = MAX_NODES * 5
+_AGAIN_S: Final = 0.05
 _MOST_KEYS: Final = 1000
+_MOST_HOSTS: Final = 200
+_FEW_HOSTS: Final = 40
+"""How many elements are asked for a hidden shadow root when the agent waits for the answer."""
 type Storage = dict[tuple[str, str, str], bytes]
 
 
@@ -28,21 +32,19 @@ class _Look:
 class Capture:
     """Takes snapshots of all pages of a browser."""
 
-    def __init__(self, pages: Pages, worlds: Worlds, digest: Digest) -> None:
-        self._pages, self._worlds, self._digest = pages, worlds, digest
+    def __init__(self, pages: Pages, worlds: Worlds, digest: Digest, clock: Clock) -> None:
+        self._pages, self._worlds, self._digest, self._clock = pages, worlds, digest, clock
 
-    async def take(
-        self, marked: Collection[tuple[str, int]], loading: Collection[str], hanging: Collection[str]
-    ) -> Snapshot:
+    async def take(self, loading: Collection[str], hanging: Collection[str], *, begin: bool = False) -> Snapshot:
         """Return the sandbox as it is now.
 
-        `marked` fields are secret; `loading` names the tabs with a navigation under way,
-        `hanging` those that are known not to answer.
+        `loading` names the tabs with a navigation under way, `hanging` those that are known not to answer.
+        `begin`: what moves is noted from now on.
         """
         active = self._pages.active
         looks, cookies = await asyncio.gather(
             asyncio.gather(
-                *(self._look(page, marked, page.target in loading, page.target in hanging) for page in self._pages.all)
+                *(self._look(page, page.target in loading, page.target in hanging, begin) for page in self._pages.all)
             ),
             self._cookies(),
         )
@@ -51,13 +53,17 @@ class Capture:
             storage |= look.storage
         return Snapshot(active.target if active else None, tuple(look.tab for look in looks), cookies, storage)
 
-    async def _look(self, page: Page, marked: Iterable[tuple[str, int]], loading: bool, hangs: bool) -> _Look:
+    async def _look(self, page: Page, loading: bool, hangs: bool, begin: bool) -> _Look:
         url = page.url
         try:
             if hangs:
                 raise TimeoutError
             async with asyncio.timeout(DEADLINE_S):
-                return await self._look_inside(page, marked, loading)
+                while True:
+                    look = await self._look_inside(page, loading, begin)
+                    if look is not None:
+                        return look
+                    await asyncio.sleep(_AGAIN_S)  # its next document is on the way
         except UNANSWERED:
             unfinished = ("navigation",) if loading else ()
             tab = TabState(
@@ -65,53 +71,41 @@ class Capture:
             )
             return _Look(tab)
 
-    async def _look_inside(self, page: Page, marked: Iterable[tuple[str, int]], loading: bool) -> _Look:
+    async def _look_inside(self, page: Page, loading: bool, begin: bool) -> _Look | None:
+        """Return what a page gives; None when its document was replaced while we looked."""
         frames, frames_left = await self._worlds.frames(page, DEADLINE_S)
-        found = await settled([self._worlds.run(frame, "storage", _MOST_KEYS, timeout=DEADLINE_S) for frame in frames])
-        stores: list[dict[str, Any] | None] = found
-        reader = Reader(self._digest, marked)
-        names = {frame.id: frame.label for frame in frames}
-        document = ("", 0)
-        sessions = page.sessions  # they come and go while we wait
-        for session, raw in zip(sessions, await self._documents(sessions, stores, frames), strict=True):
-            if raw is None:
-                reader.left_out["frames"] = reader.left_out.get("frames", 0) + 1
-                continue
-            # In a thread, so that the stream goes on while a large page is read.
-            first = await asyncio.to_thread(reader.read, session, raw, names)
-            document = first if session == page.session else document
-        if frames_left:
-            reader.left_out["frames"] = reader.left_out.get("frames", 0) + frames_left
-        await self._adopt(reader.closed_roots.values(), frames)
-        main = stores[0] or {}
-        unfinished = [*(["navigation"] if loading or main.get("ready") == "loading" else []), *reader.timers]
-        url, title = frames[0].url, main.get("title", page.title)
+        found: list[tuple[dict[str, Any], float] | None] = await settled(
+            [self._frame(frame, begin) for frame in frames]
+        )
+        if found[0] is None:
+            again, _ = await self._worlds.frames(page, DEADLINE_S)
+            if again[0].document != frames[0].document:
+                return None
+            raise TimeoutError
+        reader = Reader(self._digest)
+        # In a thread, so that the stream goes on while a large page is read.
+        await asyncio.to_thread(_read, reader, frames, found)
+        if missing := frames_left + found.count(None):
+            reader.leave("frames", missing)
+        stores = [each[0]["stores"] if each else None for each in found]
+        main = found[0][0]["stores"]
+        unfinished = [*(["navigation"] if loading or main["ready"] == "loading" else []), *reader.timers]
+        url = frames[0].url
         tab = TabState(
-            page.target, bare_url(url), self._digest(url), title, document, tuple(reader.fields),
-            tuple(reader.elements), tuple(unfinished), reader.left_out,
+            page.target, bare_url(url), self._digest(url), main["title"],
+            {frame.id: (frame.document, bare_url(frame.url)) for frame in frames},
+            tuple(reader.fields), tuple(reader.elements), tuple(unfinished), reader.left_out, gone=reader.gone,
         )  # fmt: skip
         return _Look(tab, self._storage(stores, reader))
 
-    async def _documents(
-        self, sessions: Sequence[str], stores: list[dict[str, Any] | None], frames: list[Frame]
-    ) -> list[dict[str, Any] | None]:
-        large = {
-            frame.session
-            for frame, store in zip(frames, stores, strict=True)
-            if store is not None and store["size"] > _MOST_ELEMENTS
-        }
-
-        async def of(session: str) -> dict[str, Any]:
-            if session in large:
-                raise TimeoutError
-            params = {"computedStyles": ["visibility"]}
-            return await self._pages.connection.call("DOMSnapshot.captureSnapshot", params, session, DEADLINE_S)
-
-        return await settled([of(session) for session in sessions])
-
-    async def _adopt(self, closed: Iterable[tuple[str, int]], frames: list[Frame]) -> None:
-        by_id = {frame.id: frame for frame in frames}
-        await settled([self._worlds.adopt_root(by_id[at], node, DEADLINE_S) for at, node in closed if at in by_id])
+    async def _frame(self, frame: Frame, begin: bool) -> tuple[dict[str, Any], float]:
+        options = {"nodes": MAX_NODES, "bytes": MAX_BYTES, "longest": LONGEST, "keys": _MOST_KEYS}
+        seen = await self._worlds.look(frame, {**options, "begin": begin}, DEADLINE_S)
+        most = _MOST_HOSTS if begin else _FEW_HOSTS
+        if seen["hosts"] and (roots := await self._worlds.hidden_roots(frame, most, DEADLINE_S)):
+            await settled([self._worlds.hand_over(frame, root, "addRoot(this)", DEADLINE_S) for root in roots])
+            seen = await self._worlds.look(frame, options, DEADLINE_S)
+        return seen, self._clock.monotonic()
 
     def _storage(self, stores: list[dict[str, Any] | None], reader: Reader) -> Storage:
         found: Storage = {}
@@ -120,7 +114,7 @@ class Capture:
             if store is None:
                 continue
             if store["leftOut"]:
-                reader.left_out["storage"] = reader.left_out.get("storage", 0) + store["leftOut"]
+                reader.leave("storage", store["leftOut"])
             # Storage of a frame from elsewhere is kept apart by the site it is embedded in.
             origin = store["origin"] if store["origin"] == top else f"{store['origin']} in {top}"
             for area, key, value in store["storage"]:
@@ -133,3 +127,9 @@ class Capture:
         except UNANSWERED:
             return {}
         return {(each["name"], each["domain"], each["path"]): self._digest(each["value"]) for each in answer["cookies"]}
+
+
+def _read(reader: Reader, frames: list[Frame], found: list[tuple[dict[str, Any], float] | None]) -> None:
+    for frame, look in zip(frames, found, strict=True):
+        if look is not None:
+            reader.read(frame.document, frame.label, *look)

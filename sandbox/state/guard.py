@@ -18,7 +18,7 @@ import structlog
 from sandbox.cdp import CdpError
 from sandbox.pages import Page, Pages
 from sandbox.screen import Rect
-from sandbox.state.worlds import BINDING, UNANSWERED, Frame, Worlds, settled
+from sandbox.state.worlds import ACTED, BINDING, UNANSWERED, Frame, Worlds, settled
 from sandbox.words import Clock
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class Guard:
         self._dirty = False  # whether the page script knows of secrets that only the operator's doing made such
         self._filled = False
         self._values: dict[str, str] = {}
-        self._marked: set[tuple[str, int]] = set()
+        self._marked: set[tuple[str, str, int]] = set()  # document, frame, backend node id
         self._seen: dict[Rect, float] = {}
         self._shown: tuple[Rect, ...] = ()
         self._watched: set[str] = set()
@@ -70,11 +70,6 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"<Guard lease={self._lease} masks={len(self._shown)}>"
-
-    @property
-    def marked(self) -> frozenset[tuple[str, int]]:
-        """(CDP session, backend node id) of the fields that became secret."""
-        return frozenset(self._marked)
 
     @property
     def tainted(self) -> bool:
@@ -146,6 +141,8 @@ class Guard:
             self._worlds.renew()
             self._watched.clear()
             self._watch_all()
+            if self._marked:
+                await self._mark_again()
         pages, active = self._pages.all, self._pages.active
         covers = await asyncio.gather(*(self.cover(page, begin=begin) for page in pages))
         self._filled = any(cover.filled for cover in covers)
@@ -236,8 +233,16 @@ class Guard:
 
     async def _take_fresh(self, frame: Frame) -> None:
         with contextlib.suppress(*UNANSWERED):
-            nodes = await self._worlds.nodes(frame, "takeFresh", _DEADLINE_S)
-            self._marked.update((frame.session, node) for node in nodes)
+            nodes = await self._worlds.fresh_secrets(frame, _DEADLINE_S)
+            self._marked.update((frame.document, frame.id, node) for node in nodes)
+
+    async def _mark_again(self) -> None:
+        """Tell a new world what is secret in the documents that are still there."""
+        listed = await asyncio.gather(*(self._frames(page) for page in self._pages.all))
+        frames = {(frame.document, frame.id): frame for each in listed for frame in each}
+        self._marked = {(at, frame, node) for at, frame, node in self._marked if (at, frame) in frames}
+        again = [(frames[(at, frame)], node) for at, frame, node in self._marked]
+        await settled([self._worlds.hand_over(frame, node, "markAgain(this)", _DEADLINE_S) for frame, node in again])
 
     async def _offset(self, frame: Frame, frames: list[Frame]) -> tuple[int, int]:
         """Where a frame's viewport begins on the page's; each process counts from its own outermost frame."""
@@ -279,7 +284,7 @@ class Guard:
         if method in _NEW_DOCUMENT:
             self._spawn(self._worlds.hear(session))
             self._nudge.set()
-        elif method == "Runtime.bindingCalled" and params.get("name") == BINDING:
+        elif method == "Runtime.bindingCalled" and params.get("name") == BINDING and params.get("payload") != ACTED:
             self._nudge.set()
             if params.get("payload"):
                 with contextlib.suppress(ValueError, TypeError):

@@ -15,12 +15,22 @@
   const token = Math.random().toString(36).slice(2);
   let nextId = 0;
 
+  // A form or a picture can be named like any property of the document, and then answers in its place; what the
+  // prototypes of this world hold cannot be replaced.
+  const ofDocument = (name) => {
+    const { get } = Object.getOwnPropertyDescriptor(Document.prototype, name);
+    return () => Reflect.apply(get, document, []);
+  };
+  const documentTitle = ofDocument('title');
+  const documentState = ofDocument('readyState');
+  const findIn = (root, css) => (root === document ? Document : DocumentFragment).prototype.querySelectorAll.call(root, css);
+
   function* roots() {
     const queue = [document, ...closedRoots];
     while (queue.length) {
       const root = queue.pop();
       yield root;
-      for (const element of root.querySelectorAll('*')) if (element.shadowRoot) queue.push(element.shadowRoot);
+      for (const element of findIn(root, '*')) if (element.shadowRoot instanceof ShadowRoot) queue.push(element.shadowRoot);
     }
   }
 
@@ -37,7 +47,7 @@
   function fields() {
     const found = [];
     for (const root of roots()) {
-      for (const element of root.querySelectorAll('input, textarea, [contenteditable]')) {
+      for (const element of findIn(root, 'input, textarea, [contenteditable]')) {
         if (isField(element)) found.push(element);
       }
     }
@@ -57,7 +67,7 @@
   }
 
   function mark(element) {
-    if (marked.has(element)) return;
+    if (ids.has(element)) return;
     marked.add(element);
     ids.set(element, `${token}:${(nextId += 1)}`);
     fresh.push(element);
@@ -159,7 +169,8 @@
         // Opaque origins and blocked storage have none.
       }
     }
-    return { origin: location.origin, storage: found, leftOut, ready: document.readyState, size: size(), title: document.title };
+    const title = documentTitle();
+    return { origin: location.origin, storage: found, leftOut, ready: documentState(), title };
   }
 
   const visible = (element) =>
@@ -171,7 +182,7 @@
     let shown = 0;
     try {
       for (const root of roots()) {
-        for (const element of root.querySelectorAll(css)) {
+        for (const element of findIn(root, css)) {
           present += 1;
           if (visible(element)) shown += 1;
         }
@@ -226,6 +237,14 @@
     );
     return undefined;
   };
+  // That somebody acts, not what they do.
+  let acted = 0;
+  const onAct = (event) => {
+    const now = performance.now();
+    if (!event.isTrusted || now - acted < config.actedMs) return;
+    acted = now;
+    tell(config.acted);
+  };
   const onFocus = (event) => event.isTrusted && tell('');
   const onInput = (event) => {
     if (!event.isTrusted) return;
@@ -241,18 +260,25 @@
     root.addEventListener('input', onInput, { capture: true, passive: true });
   }
   listen(globalThis);
+  for (const name of ['pointerdown', 'pointerup', 'keydown', 'drop', 'wheel']) {
+    globalThis.addEventListener(name, onAct, { capture: true, passive: true });
+  }
 
   const takeFresh = () => {
     const taken = fresh.filter((element) => element.isConnected);
     fresh = [];
     return taken;
   };
+  const markAgain = (element) => marked.add(element);
   function addRoot(root) {
     if (closedRoots.has(root)) return;
     closedRoots.add(root);
     listen(root);
   }
-  const size = () => document.getElementsByTagName('*').length;
-  globalThis.__baton = { scan, blank, storage, query, shows, has, entry, takeFresh, addRoot, size };
+  const secret = (element) => marked.has(element) || byItself(element);
+  const telling = (label) => secretName.test(label);
+  globalThis.__baton = {
+    scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots,
+  };
   return globalThis.__baton;
 })

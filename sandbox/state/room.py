@@ -55,7 +55,7 @@ class StateRoom:
     ) -> None:
         self._pages, self._screen, self._clock = pages, screen, clock
         worlds = Worlds(pages)
-        self._capture = Capture(pages, worlds, Digest(key))
+        self._capture = Capture(pages, worlds, Digest(key), clock)
         self._checker = Checker(pages, worlds)
         self._guard = Guard(pages, worlds, clock, set_masks)
         self._marks: dict[str, _Mark] = {}
@@ -155,11 +155,11 @@ class StateRoom:
     async def _now(self, *, begin: bool = False) -> tuple[Snapshot, bytes]:
         # First the secrets, so that the snapshot knows which fields they are in.
         hanging = await self._guard.look(begin=begin)
-        return await asyncio.gather(self._snapshot(hanging), self._picture(WIDEST, hanging))
+        return await asyncio.gather(self._snapshot(hanging, begin), self._picture(WIDEST, hanging))
 
-    async def _snapshot(self, hanging: frozenset[str]) -> Snapshot:
+    async def _snapshot(self, hanging: frozenset[str], begin: bool) -> Snapshot:
         self._loading &= {page.target for page in self._pages.all}
-        return await self._capture.take(self._guard.marked, frozenset(self._loading), hanging)
+        return await self._capture.take(frozenset(self._loading), hanging, begin=begin)
 
     async def _picture(self, widest: int, hanging: frozenset[str] = frozenset()) -> bytes:
         page = self._pages.active

@@ -9,33 +9,44 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
 from sandbox.cdp import CdpError
 from sandbox.pages import Page, Pages, bare_url
-from sandbox.state.roles import TEXT_INPUTS
+from sandbox.state.roles import LOOKING, TEXT_INPUTS
 from sandbox.state.secrecy import TELLING_AUTOCOMPLETE, TELLING_NAME
 from sandbox.words import BatonError, Gone
 
 BINDING: Final = "batonState"
+ACTED: Final = "[]"
+"""What the page script tells when somebody acts in the page."""
 MAX_FRAMES: Final = 50
 UNANSWERED: Final = (BatonError, TimeoutError)
 """What a frame that is gone, hanging or not ready yet answers with."""
 
-_SCRIPT: Final = resources.files("sandbox.state").joinpath("page.js").read_text(encoding="utf-8").rstrip().rstrip(";")
+
+def _source(name: str) -> str:
+    return resources.files("sandbox.state").joinpath(name).read_text(encoding="utf-8").rstrip().rstrip(";")
+
+
+_SCRIPT: Final = _source("page.js")
 _CONFIG = json.dumps(
     {
         "name": TELLING_NAME,
         "autocomplete": TELLING_AUTOCOMPLETE,
         "textInputs": sorted(TEXT_INPUTS - {""}),
         "binding": BINDING,
+        "acted": ACTED,
+        "actedMs": 100,
     }
 )
 SOURCE: Final = f"{_SCRIPT}({_CONFIG})"
 """Evaluates to the page script's operations; safe to evaluate any number of times."""
+LOOK: Final = f"{_source('look.js')}({json.dumps(LOOKING)}, {SOURCE})"
+"""Evaluates to the operations of a snapshot, as `SOURCE` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,8 @@ class Frame:
     url: str
     name: str
     local_root: bool
+    document: str
+    """The loader's id: another one means that the document was replaced."""
 
     @property
     def label(self) -> str:
@@ -89,7 +102,9 @@ class Worlds:
                 branch, root = stack.pop()
                 data = branch["frame"]
                 url = data["url"] + data.get("urlFragment", "")
-                found.append(Frame(session, data["id"], data.get("parentId"), url, data.get("name", ""), root))
+                found.append(
+                    Frame(session, data["id"], data.get("parentId"), url, data.get("name", ""), root, data["loaderId"])
+                )
                 stack.extend((child, False) for child in reversed(branch.get("childFrames", [])))
         return found[:MAX_FRAMES], max(0, len(found) - MAX_FRAMES)
 
@@ -110,31 +125,55 @@ class Worlds:
             result = await self._evaluate(frame.session, context, operation, arguments, by_value=True)
         return result.get("value")
 
-    async def nodes(self, frame: Frame, operation: str, timeout: float) -> list[int]:  # noqa: ASYNC109 - handed on
-        """Call an operation that returns elements; returns their backend node ids."""
+    async def look(self, frame: Frame, options: Mapping[str, Any], timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - handed on
+        """Return what a frame shows (see `look.js`). Raises as `run` does."""
         async with asyncio.timeout(timeout):
             context = await self.context(frame, timeout)
-            listed = await self._evaluate(frame.session, context, operation, (), by_value=False)
-            params = {"objectId": listed["objectId"], "ownProperties": True}
-            held = (await self._connection.call("Runtime.getProperties", params, frame.session))["result"]
-            objects = [each["value"]["objectId"] for each in held if each["name"].isdigit()]
-            described = await asyncio.gather(
-                *(self._connection.call("DOM.describeNode", {"objectId": each}, frame.session) for each in objects)
-            )
-        return [each["node"]["backendNodeId"] for each in described]
+            result = await self._evaluate(frame.session, context, "look", (options,), by_value=True, source=LOOK)
+        answer: dict[str, Any] = json.loads(result["value"])
+        return answer
 
-    async def adopt_root(self, frame: Frame, backend_node: int, timeout: float) -> None:  # noqa: ASYNC109 - handed on
-        """Let the page script look into the closed shadow root that a node is in."""
+    async def hidden_roots(self, frame: Frame, most: int, timeout: float) -> list[int]:  # noqa: ASYNC109 - handed on
+        """Return the backend node ids of closed shadow roots that the last look came upon.
+
+        At most `most` elements are asked, each once.
+        """
+        async with asyncio.timeout(timeout):
+            described = await self._described(frame, "takeHosts", (most,), LOOK)
+        roots = [root for node in described for root in node.get("shadowRoots", [])]
+        return [root["backendNodeId"] for root in roots if root.get("shadowRootType") == "closed"]
+
+    async def fresh_secrets(self, frame: Frame, timeout: float) -> list[int]:  # noqa: ASYNC109 - handed on
+        """Return the backend node ids of the fields that became secret since this was last asked."""
+        async with asyncio.timeout(timeout):
+            return [node["backendNodeId"] for node in await self._described(frame, "takeFresh", (), SOURCE)]
+
+    async def hand_over(self, frame: Frame, backend_node: int, words: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on
+        """Call one of the page script's operations with a node: `words` as in "addRoot(this)"."""
+        call = self._connection.call
         async with asyncio.timeout(timeout):
             context = await self.context(frame, timeout)
-            call = self._connection.call
             wanted = {"backendNodeId": backend_node, "executionContextId": context}
             found = await call("DOM.resolveNode", wanted, frame.session)
             params = {
-                "functionDeclaration": f"function () {{ {SOURCE}.addRoot(this.getRootNode()); }}",
+                "functionDeclaration": f"function () {{ {SOURCE}.{words}; }}",
                 "objectId": found["object"]["objectId"],
             }
             await call("Runtime.callFunctionOn", params, frame.session)
+
+    async def _described(
+        self, frame: Frame, operation: str, arguments: Sequence[Any], source: str
+    ) -> list[dict[str, Any]]:
+        call = self._connection.call
+        context = await self.context(frame, 10)
+        listed = await self._evaluate(frame.session, context, operation, arguments, by_value=False, source=source)
+        params = {"objectId": listed["objectId"], "ownProperties": True}
+        held = (await call("Runtime.getProperties", params, frame.session))["result"]
+        objects = [each["value"]["objectId"] for each in held if each["name"].isdigit()]
+        described = await asyncio.gather(
+            *(call("DOM.describeNode", {"objectId": each}, frame.session) for each in objects)
+        )
+        return [each["node"] for each in described]
 
     async def watch(self, session: str) -> None:
         """Have the page script run in every document of a session from its start, and report what is typed."""
@@ -162,11 +201,18 @@ class Worlds:
             await self._connection.call("Runtime.addBinding", params, session)
 
     async def _evaluate(
-        self, session: str, context: int, operation: str, arguments: Sequence[Any], *, by_value: bool
+        self,
+        session: str,
+        context: int,
+        operation: str,
+        arguments: Sequence[Any],
+        *,
+        by_value: bool,
+        source: str = SOURCE,
     ) -> dict[str, Any]:
         given = ", ".join(json.dumps(argument) for argument in arguments)
         params = {
-            "expression": f"{SOURCE}.{operation}({given})",
+            "expression": f"{source}.{operation}({given})",
             "contextId": context,
             "returnByValue": by_value,
             "silent": True,

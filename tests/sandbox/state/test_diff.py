@@ -19,7 +19,7 @@ def field(label: str, value: str, node: int = 1, **more: Any) -> Field:
 
 def tab(*fields: Field, elements: tuple[Element, ...] = (), target: str = "T", url: str = "http://a/x") -> TabState:
     """One tab."""
-    return TabState(target, url, DIGEST(url), "Title", ("s", 1), fields, elements)
+    return TabState(target, url, DIGEST(url), "Title", {"F": ("d", url)}, fields, elements)
 
 
 def element(name: str, node: int, role: str = "link") -> Element:

@@ -13,7 +13,7 @@ DIGEST = Digest(b"k")
 
 def made(**changes: Any) -> dict[str, Any]:
     """An empty diff with changes."""
-    tab = TabState("T", "https://a.example/x", b"", "Title", ("s", 1))
+    tab = TabState("T", "https://a.example/x", b"", "Title", {"F": ("d1", "")})
     return diff(Snapshot("T", (tab,)), Snapshot("T", (tab,)), Notes()) | changes
 
 
@@ -60,8 +60,8 @@ def test_it_leads_with_where_we_are_and_what_the_page_says() -> None:
 def test_it_is_bounded_whatever_the_page_did() -> None:
     """Six thousand characters, with counts of what is not shown, and the same every time."""
     elements = tuple(Element("alert" if n % 2 else "link", f"{n} " + "x" * 300, ("s", n)) for n in range(900))
-    before = TabState("T", "https://a.example/" + "p" * 5000, b"", "t" * 5000, ("s", 1))
-    after = TabState("T", "https://a.example/" + "q" * 5000, b"1", "t" * 5000, ("s", 2), (), elements)
+    before = TabState("T", "https://a.example/" + "p" * 5000, b"", "t" * 5000, {"F": ("d1", "")})
+    after = TabState("T", "https://a.example/" + "q" * 5000, b"1", "t" * 5000, {"F": ("d2", "")}, (), elements)
     cookies = {(f"c{n}" * 50, "d" * 300, "/"): b"" for n in range(700)}
     found = diff(Snapshot("T", (before,)), Snapshot("T", (after,), cookies, {}), Notes())
     shown = text(found)
