@@ -54,7 +54,7 @@ class ControlLink:
         """See `SandboxLink`."""
         return await self.keeper.push_control(epoch, holder, since, secret=secret, handoff=handoff)
 
-    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
+    async def gate_open(self, *, epoch: Epoch, since: float) -> dict[str, Any]:
         """See `SandboxLink`."""
         return await self.keeper.open_gate(epoch, since)
 

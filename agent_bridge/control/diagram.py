@@ -17,12 +17,17 @@ Written from `agent_bridge/control/machine.py` by `python -m agent_bridge.contro
 not current. Phases are those of one sandbox; what is not in the table is refused with an error that names event,
 phase and holder.
 
-The epoch rises whenever the holder changes, also to nobody: entering *closing*, *held*, *parked*, *waiting* after a
-release, *returning* from *held*, *opening* and *closed*.
+The epoch rises whenever the holder changes, also to nobody: entering *closing*, *held*, *parked*, *waiting* from *held*,
+*returning* from *held*, *opening* and *closed*, and from one operator to the next.
 
-Deadlines run in *closing*, *waiting* and *parked*. While an operator holds control nothing expires: heartbeats keep the
-lease alive, and a deadline that passed meanwhile takes effect when the lease ends without a Done, after a lost
-heartbeat not before the time of grace is over.
+A lease ends without a heartbeat (*parked*, kept for that operator for the time of grace, then *waiting*), without input
+for too long, or at its ceiling (*waiting* at once; back to the agent where nobody had asked). In *held* another operator
+may ask for control and be given it (Give), or take it where their role permits (Claim by force): *held* again, under
+another epoch.
+
+Deadlines run in *closing*, *waiting* and *parked*. While an operator holds control nothing expires: a deadline that
+passed meanwhile takes effect when the lease ends without a Done, after a lost heartbeat not before the time of grace
+is over.
 
 There is one way back to the agent: *returning* compares, *opening* waits for the gate's acknowledgement, and only
 then is the handoff final.
@@ -33,7 +38,7 @@ PHASES: Final = {
     Phase.CLOSING: "nobody holds; the gate is being closed and the snapshot *before* taken",
     Phase.WAITING: "nobody holds; the handoff is in the queue",
     Phase.HELD: "one operator holds a lease",
-    Phase.PARKED: "nobody holds; the operator's heartbeat was lost, the handoff is in the queue again",
+    Phase.PARKED: "nobody holds; the operator's heartbeat was lost, the handoff is kept for them for a while",
     Phase.RETURNING: "nobody holds; *after* is being compared with *before*",
     Phase.OPENING: "the gate is being opened for the agent",
     Phase.CLOSED: "the sandbox has ended",

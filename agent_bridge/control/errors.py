@@ -4,11 +4,15 @@ Conflict
 ├── NotNow               this event is not possible in this phase
 ├── HandoffOpen          there is a handoff open in this sandbox already
 ├── HandoffEnded         it ended before
+├── NotAsked             this operator does not ask for control (any more)
+├── ExtendedBefore       a lease is extended once by each operator of a handoff
 └── ConditionsNotMet     the agent's completion condition does not hold; `parts` say why
 HeldByAnother
 └── TakenByAnother       another operator has control
 StaleEpoch
 └── LeaseLost            the lease this was said under is no more
+TooMany
+└── TooManyRequests      too many operators ask for control
 BadRequest
 ├── InvalidAsk           the request for a human cannot be read
 └── InvalidCondition     the completion condition cannot be read
@@ -20,7 +24,7 @@ Unavailable
 
 from __future__ import annotations
 
-from sandbox.words import BadRequest, Conflict, Gone, HeldByAnother, StaleEpoch, Unavailable
+from sandbox.words import BadRequest, Conflict, Gone, HeldByAnother, StaleEpoch, TooMany, Unavailable
 
 
 class NotNow(Conflict):
@@ -33,6 +37,18 @@ class HandoffOpen(Conflict):
 
 class HandoffEnded(Conflict):
     """The handoff ended before."""
+
+
+class NotAsked(Conflict):
+    """This operator does not ask for control, or not any more."""
+
+
+class ExtendedBefore(Conflict):
+    """This operator has extended their lease in this handoff before."""
+
+
+class TooManyRequests(TooMany):
+    """Too many operators ask for control."""
 
 
 class ConditionsNotMet(Conflict):

@@ -36,9 +36,10 @@ class GateClosed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An operator wants the open handoff."""
+    """An operator wants the open handoff; `force` takes it from whoever holds it, or for whom it is kept."""
 
     operator: Holder
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,71 @@ class Heartbeat:
 @dataclass(frozen=True, slots=True)
 class HeartbeatLost:
     """The lease ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The keeper got input of an operator."""
+
+    operator: OperatorId
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The holder says that they are there, without any input."""
+
+    operator: OperatorId
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTooLong:
+    """The holder gave no input for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingReached:
+    """The holder has had control for as long as anybody may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendLease:
+    """The holder needs longer than the ceiling, and says why."""
+
+    operator: OperatorId
+    epoch: Epoch
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraceOver:
+    """The operator whose heartbeat was lost did not come back in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestControl:
+    """An operator asks the holder for control."""
+
+    operator: Holder
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """The holder gives control to an operator who asked for it."""
+
+    operator: OperatorId
+    epoch: Epoch
+    to: OperatorId
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The holder does not give control to an operator who asked for it."""
+
+    operator: OperatorId
+    epoch: Epoch
+    to: OperatorId
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +170,14 @@ class Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendDeadline:
+    """The agent, or an operator, lets the handoff wait until then; `actor` is their id, or `agent`."""
+
+    deadline_at: float
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """The agent withdraws its request."""
 
@@ -119,10 +193,11 @@ class Diffed:
 
 @dataclass(frozen=True, slots=True)
 class GateOpened:
-    """The agent is back in control; `notes` say what it should know."""
+    """The agent is back in control; `notes` say what it should know, `stale` which of its handles are gone."""
 
     epoch: Epoch
     notes: tuple[str, ...] = ()
+    stale: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +228,16 @@ class ServerRestarted:
 
 
 type Event = (
-    Ask | TakeOver | GateClosed | Claim | Heartbeat | HeartbeatLost | Done | ConditionsChecked | Failed | Declined
-    | Release | Expire | Cancel | Diffed | GateOpened | AgentCode | BrowserDied | Close | ServerRestarted
+    Ask | TakeOver | GateClosed | Claim | Heartbeat | HeartbeatLost | GraceOver | Active | Stay | IdleTooLong
+    | CeilingReached | ExtendLease | RequestControl | Give | Deny | Done | ConditionsChecked | Failed | Declined
+    | Release | ExtendDeadline | Expire | Cancel | Diffed | GateOpened | AgentCode | BrowserDied | Close
+    | ServerRestarted
 )  # fmt: skip
 
 EVENTS = (
-    Ask, TakeOver, GateClosed, Claim, Heartbeat, HeartbeatLost, Done, ConditionsChecked, Failed, Declined, Release,
-    Expire, Cancel, Diffed, GateOpened, AgentCode, BrowserDied, Close, ServerRestarted,
+    Ask, TakeOver, GateClosed, Claim, Heartbeat, HeartbeatLost, GraceOver, Active, Stay, IdleTooLong,
+    CeilingReached, ExtendLease, RequestControl, Give, Deny, Done, ConditionsChecked, Failed, Declined, Release,
+    ExtendDeadline, Expire, Cancel, Diffed, GateOpened, AgentCode, BrowserDied, Close, ServerRestarted,
 )  # fmt: skip
 
 
@@ -214,9 +292,10 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell operators outside the console; telling them twice of one handoff changes nothing."""
+    """Tell operators outside the console, once of each handoff; `again` where it has come back to the queue."""
 
     handoff: Handoff
+    again: bool = False
 
 
 type Effect = CloseGate | PushControl | Check | Diff | OpenGate | Complete | Notify

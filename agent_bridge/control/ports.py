@@ -59,8 +59,8 @@ class SandboxLink(Protocol):
         """Tell who holds control while the gate stays shut; returns the tabs in which the agent has left code."""
         ...
 
-    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
-        """Give control to the agent; returns what it should know."""
+    async def gate_open(self, *, epoch: Epoch, since: float) -> dict[str, Any]:
+        """Give control to the agent; returns `{"notes", "stale"}`: what it should know, which handles are gone."""
         ...
 
     async def mark(self, label: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Room:
     def view(self) -> ControlView:
         """Return what may be shown."""
         c = self.control
-        return ControlView(c.sandbox, c.phase, c.holder, c.epoch, c.since, c.handoff, self.trouble)
+        return ControlView(c.sandbox, c.phase, c.holder, c.epoch, c.since, c.handoff, self.trouble, c.requests, c.last)
 
     def stale(self, effect: Effect) -> bool:
         """Whether control has moved on since the effect was decided, so that it must not be carried out."""

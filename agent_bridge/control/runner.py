@@ -116,11 +116,11 @@ class Runner:
                 await self.apply(room, await self._diff(link, handoff))
             case OpenGate(epoch, since):
                 async with asyncio.timeout(self.settings.keeper_s):
-                    notes = await link.gate_open(epoch=epoch, since=since)
+                    answer = await link.gate_open(epoch=epoch, since=since)
                 room.acknowledged = max(room.acknowledged, epoch)
                 room.changed()
                 if room.control.phase is Phase.OPENING and room.control.epoch == epoch:
-                    await self.apply(room, GateOpened(epoch, tuple(notes)))
+                    await self.apply(room, GateOpened(epoch, tuple(answer["notes"]), answer.get("stale") or {}))
             case Complete(handoff):
                 await self._complete(link, handoff)
             case _:  # Check and Notify never wait in this queue

@@ -57,6 +57,7 @@ class FakeLink:
     unknown: list[dict[str, Any]] = field(default_factory=list)
     check_answer: dict[str, Any] = field(default_factory=lambda: {"met": True, "parts": []})
     notes: list[str] = field(default_factory=list)
+    stale: dict[str, Any] = field(default_factory=dict)
     agent_code: list[str] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)
     completed: list[tuple[HandoffId, dict[str, Any]]] = field(default_factory=list)
@@ -101,14 +102,14 @@ class FakeLink:
         self.fence.push(holder, epoch, since)
         return list(self.agent_code) if holder.side is Side.OPERATOR else []
 
-    async def gate_open(self, *, epoch: Epoch, since: float) -> list[str]:
+    async def gate_open(self, *, epoch: Epoch, since: float) -> dict[str, Any]:
         """Open the gate; once per epoch, however often it is called."""
         await self._called("gate_open", epoch)
         self.fence.push(THE_AGENT, epoch, since)
         if epoch not in self.opened:
             self.opened.append(epoch)
         self.gate_is_open = True
-        return list(self.notes)
+        return {"notes": list(self.notes), "stale": dict(self.stale)}
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Remember a label."""

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from agent_bridge.control import rules
+from agent_bridge.control import moves
 from agent_bridge.control.asking import clean_note
 from agent_bridge.control.errors import ConditionsNotMet, LeaseLost
 from agent_bridge.control.events import ConditionsChecked, Declined, Done, Event, Failed, Heartbeat, Release, Step
@@ -76,7 +76,7 @@ class OperatorVerbs(ABC):
         """Give control back: to the queue, or to the agent where the operator had taken over unasked."""
         room = await self._room(sandbox)
         step = await self._apply(room, Release(operator.id, epoch))
-        handoff = rules.open_handoff(step.control)
+        handoff = moves.open_handoff(step.control)
         if step.control.phase is Phase.RETURNING:
             return await self.wait(handoff.id, self.settings.settle_s)
         return handoff
@@ -85,7 +85,7 @@ class OperatorVerbs(ABC):
         """Evaluate the agent's condition as Done would; returns `{"met", "parts"}`, `met` None where there is none."""
         room = await self._room(sandbox)
         step = await self._apply(room, Heartbeat(operator.id, epoch))
-        condition = rules.open_handoff(step.control).condition
+        condition = moves.open_handoff(step.control).condition
         if condition is None:
             return {"met": None, "parts": []}
         verification = await self._verify(room, condition)
@@ -102,8 +102,8 @@ class OperatorVerbs(ABC):
                 return known
             raise
         if isinstance(event, Done) and step.control.phase is Phase.HELD:
-            step = await self._checked(room, event, rules.open_handoff(step.control))
-        return await self.wait(rules.open_handoff(step.control).id, self.settings.settle_s)
+            step = await self._checked(room, event, moves.open_handoff(step.control))
+        return await self.wait(moves.open_handoff(step.control).id, self.settings.settle_s)
 
     async def _checked(self, room: Room, event: Done, handoff: Handoff) -> Step:
         verification = await self._verify(room, handoff.condition or {})

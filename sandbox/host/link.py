@@ -141,10 +141,9 @@ class KeeperLink:
         tabs: list[str] = (await self.call("control.push", params))["agent_code"]
         return tabs
 
-    async def open_gate(self, epoch: Epoch, since: float) -> list[str]:
-        """Give control to the agent; returns what it must know."""
-        notes: list[str] = (await self.call("gate.open", {"epoch": epoch, "since": since}, _SLOW_S))["notes"]
-        return notes
+    async def open_gate(self, epoch: Epoch, since: float) -> dict[str, Any]:
+        """Give control to the agent; returns `{"notes", "stale"}`: what it must know, and which handles are gone."""
+        return await self.call("gate.open", {"epoch": epoch, "since": since}, _SLOW_S)
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Take the snapshot *before*; returns `{"url", "title"}`."""

@@ -48,7 +48,7 @@ async def test_a_handoff_from_ask_to_result(world: World, broker: Broker, ask: A
         "handoff": handoff.id, "outcome": "resolved", "note": "typed it", "operator": "Ann", "duration_s": 4.0,
         "waited_s": 8.0, "verification": {"verified": None, "parts": [], "overridden": None},
         "diff": {"label": handoff.id}, "text": "one field changed", "unknown": world.link.unknown, "exposure": None,
-        "notes": [], "images": ["before", "after"],
+        "notes": [], "images": ["before", "after"], "stale": {},
     }  # fmt: skip
     assert world.link.opened == [1, 5]
     assert world.link.holder == THE_AGENT

@@ -18,6 +18,7 @@ from agent_bridge.control.errors import (
 )
 from agent_bridge.control.events import (
     EVENTS,
+    Active,
     AgentCode,
     Ask,
     BrowserDied,
@@ -29,26 +30,33 @@ from agent_bridge.control.events import (
     Complete,
     ConditionsChecked,
     Declined,
+    Deny,
     Diff,
     Diffed,
     Done,
     Event,
     Expire,
+    ExtendDeadline,
+    ExtendLease,
     Failed,
     GateClosed,
     GateOpened,
+    Give,
+    GraceOver,
     Heartbeat,
     HeartbeatLost,
     Notify,
     OpenGate,
     PushControl,
     Release,
+    RequestControl,
     ServerRestarted,
+    Stay,
     Step,
     TakeOver,
 )
 from agent_bridge.control.machine import TABLE, due, pending, step
-from agent_bridge.control.words import Control, ControlSettings, Handoff, Phase, Verification
+from agent_bridge.control.words import Control, ControlSettings, Handoff, How, Move, Phase, Verification
 from agent_bridge.words import Blocker, HandoffState, Outcome
 from sandbox.words import (
     NOBODY,
@@ -68,7 +76,7 @@ from sandbox.words import (
 SB = SandboxId("sb_1")
 ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
 BOB = Holder(Side.OPERATOR, OperatorId("op_bob"), "Bob")
-ann = OperatorId("op_ann")
+ann, bob = OperatorId("op_ann"), OperatorId("op_bob")
 SETTINGS = ControlSettings()
 NOW = 1000.0
 
@@ -95,7 +103,7 @@ def in_phase(phase: Phase, **more: Any) -> Control:
     """Control in a phase, reached as it really is."""
     asked = run(START, Ask(handoff(**more)))
     waiting = run(asked.control, GateClosed(Epoch(2)))
-    held = run(waiting.control, Claim(ANN))
+    held = run(waiting.control, Claim(ANN), RequestControl(BOB))
     returning = run(waiting.control, Cancel()) if phase in {Phase.RETURNING, Phase.OPENING} else waiting
     reached = {
         Phase.AGENT: START,
@@ -119,7 +127,10 @@ def sample(event: type[Event]) -> Event:
         Claim: Claim(ANN), Heartbeat: Heartbeat(**vouched), Done: Done(**vouched), Failed: Failed(**vouched),
         ConditionsChecked: ConditionsChecked(Done(**vouched), Verification(verified=True)),
         Declined: Declined(**vouched), Release: Release(**vouched), GateOpened: GateOpened(Epoch(3)),
-        AgentCode: AgentCode(Epoch(3), ("t1",)), BrowserDied: BrowserDied("crashed"),
+        AgentCode: AgentCode(Epoch(3), ("t1",)), BrowserDied: BrowserDied("crashed"), Active: Active(ann),
+        Stay: Stay(**vouched), ExtendLease: ExtendLease(**vouched, reason="a long form"),
+        RequestControl: RequestControl(BOB), Give: Give(**vouched, to=bob), Deny: Deny(**vouched, to=bob),
+        ExtendDeadline: ExtendDeadline(NOW + 9000, "agent"),
     }  # fmt: skip
     return samples.get(event) or event()  # type: ignore[call-arg] # what is left takes no arguments
 
@@ -220,10 +231,10 @@ def test_a_lost_heartbeat_parks() -> None:
     assert not any(isinstance(effect, OpenGate) for effect in parked.effects)
 
 
-@pytest.mark.parametrize("operator", [ANN, BOB])
-def test_a_parked_handoff_can_be_claimed(operator: Holder) -> None:
-    """The same operator, or another, gets a parked handoff under a new epoch."""
-    again = run(in_phase(Phase.PARKED), Claim(operator))
+@pytest.mark.parametrize(("operator", "later"), [(ANN, 0), (ANN, 21), (BOB, 21)])
+def test_a_parked_handoff_can_be_claimed(operator: Holder, later: float) -> None:
+    """The same operator at once, or anybody after the grace, gets a parked handoff under a new epoch."""
+    again = run(in_phase(Phase.PARKED), Claim(operator), now=NOW + later)
 
     assert (again.control.holder, again.control.epoch) == (operator, 5)
 
@@ -315,7 +326,8 @@ def test_a_handoff_is_final_only_when_the_gate_has_opened() -> None:
     assert back.ended.result is not None
     assert back.ended.result["diff"] == {"url": 1}
     assert back.ended.result["notes"] == ["scripts did not run"]
-    assert back.control == Control(SB, Phase.AGENT, THE_AGENT, Epoch(5), NOW)
+    returned = Move(How.RETURNED, "Ann", "Ann", NOW)
+    assert back.control == Control(SB, Phase.AGENT, THE_AGENT, Epoch(5), NOW, last=returned)
     assert back.effects == (Complete(back.ended),)
 
 
@@ -323,7 +335,7 @@ def test_times_are_those_of_the_human() -> None:
     """`waited_s` runs until the first claim, `duration_s` from then to the return, across parking and re-claiming."""
     waiting = in_phase(Phase.WAITING)
     held = run(waiting, Claim(ANN), now=NOW + 10)
-    again = run(run(held.control, HeartbeatLost(), now=NOW + 20).control, Claim(BOB), now=NOW + 30)
+    again = run(run(held.control, HeartbeatLost(), now=NOW + 20).control, Claim(BOB, force=True), now=NOW + 30)
     done = run(again.control, Done(OperatorId("op_bob"), Epoch(5)), Diffed(), GateOpened(Epoch(7)), now=NOW + 35)
 
     assert done.ended is not None
@@ -368,16 +380,19 @@ def test_deadlines_run_while_nobody_holds() -> None:
 def test_a_passed_deadline_leaves_time_to_come_back() -> None:
     """A heartbeat lost after the deadline leaves the operator the time of grace before the handoff expires."""
     held = in_phase(Phase.HELD)
-    parked = run(held, HeartbeatLost(), now=NOW + 5000)
+    parked = run(held, HeartbeatLost(), now=NOW + 2500)
+    over = run(parked.control, GraceOver(), now=NOW + 2500 + SETTINGS.grace_s)
 
-    assert due(parked.control) == (NOW + 5000 + SETTINGS.grace_s, Expire())
+    assert due(parked.control) == (NOW + 2500 + SETTINGS.grace_s, GraceOver())
+    assert due(over.control) == (NOW + 2500 + SETTINGS.grace_s, Expire())
 
 
 def test_a_take_over_that_is_left_behind_ends_soon() -> None:
     """Where nobody had asked for a human the agent does not wait the whole deadline for one who went away."""
     taken = run(START, TakeOver(ANN, handoff(asked_by=Side.OPERATOR)), GateClosed(Epoch(2)), HeartbeatLost())
+    over = run(taken.control, GraceOver(), now=NOW + SETTINGS.grace_s)
 
-    assert due(taken.control) == (NOW + SETTINGS.unasked_s, Expire())
+    assert due(over.control) == (NOW + SETTINGS.unasked_s, Expire())
 
 
 @pytest.mark.parametrize(

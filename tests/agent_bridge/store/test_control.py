@@ -17,7 +17,7 @@ from sandbox.words import NOBODY, Epoch, HandoffId, Holder, OperatorId, SandboxI
 
 SB = SandboxId("sb_1")
 ANN = Holder(Side.OPERATOR, OperatorId("op_ann"), "Ann")
-LEASE = Lease(ANN, Epoch(3), 10.0, 30.0)
+LEASE = Lease(ANN, Epoch(3), 10.0, 30.0, 610.0, 3610.0)
 FULL = Handoff(
     HandoffId("ho_1"), SB, Blocker.CREDENTIALS, "héllo", Side.AGENT, 1.0, 2.0, HandoffState.HELD,
     condition={"all": [{"url": "*"}]}, site="https://h", url="https://h/p", title="T", idempotency_key="k", target="t",

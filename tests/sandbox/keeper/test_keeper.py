@@ -150,7 +150,7 @@ async def test_the_agent_acts_only_while_the_gate_is_open(link: KeeperLink, site
     assert await link.close_gate(rise(), ANN, 0.0, 0.1) == []
     assert "Ann" in str(await agent.evaluate("document.title"))
     await link.push_control(rise(), NOBODY, 0.0)
-    assert await link.open_gate(rise(), 0.0) == []
+    assert (await link.open_gate(rise(), 0.0))["notes"] == []
     assert await agent.evaluate("document.title") == "Home"
     await agent.socket.close()
 
