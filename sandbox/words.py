@@ -63,11 +63,13 @@ class SystemClock:
 
 
 class Side(StrEnum):
-    """On which side control lies."""
+    """On which side control lies, and who asked for a human."""
 
     AGENT = "agent"
     OPERATOR = "operator"
     NOBODY = "nobody"
+    PLATFORM = "platform"
+    """Baton itself, by policy. It asks, and never holds control."""
 
 
 @dataclass(frozen=True, slots=True)

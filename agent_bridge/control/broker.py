@@ -126,7 +126,7 @@ class Broker(OperatorVerbs):
             room.effects.clear()
             room.effects.extend(machine.pending(room.control))
             self._runner.start(room)
-            if room.control.handoff is not None and room.control.handoff.asked_by is Side.AGENT:
+            if room.control.handoff is not None and room.control.handoff.asked_by is not Side.OPERATOR:
                 self._spawn(self._announce(room.control.handoff))
 
     async def sandbox_opened(
@@ -188,17 +188,20 @@ class Broker(OperatorVerbs):
     # -- the agent's verbs -------------------------------------------------------------------------------------
 
     async def ask(
-        self, sandbox: SandboxId, request: HandoffRequest, *, client: str | None = None, url: str = "", title: str = ""
-    ) -> Asked:
-        """Ask for a human. Returns as soon as the handoff is in the queue.
+        self, sandbox: SandboxId, request: HandoffRequest, *, client: str | None = None, url: str = "", title: str = "",
+        asked_by: Side = Side.AGENT,
+    ) -> Asked:  # fmt: skip
+        """Ask for a human, for the agent or by policy. Returns as soon as the handoff is in the queue.
 
         The same idempotency key returns the same handoff, also after its end. Raises `HandoffOpen`, `SandboxClosed`,
         `NotFound`.
         """
         room = await self._room(sandbox)
-        return await self._shielded(self._ask(room, request, client, url, title))
+        return await self._shielded(self._ask(room, request, client, url, title, asked_by))
 
-    async def _ask(self, room: Room, request: HandoffRequest, client: str | None, url: str, title: str) -> Asked:
+    async def _ask(
+        self, room: Room, request: HandoffRequest, client: str | None, url: str, title: str, asked_by: Side
+    ) -> Asked:
         async with room.lock:
             if request.idempotency_key is not None:
                 sandbox = room.control.sandbox
@@ -207,8 +210,9 @@ class Broker(OperatorVerbs):
                     current = room.control.handoff
                     return Asked(current if current and current.id == known.id else known, new=False)
             handoff = new_handoff(
-                room.control.sandbox, request, self._clock.now(), self.settings, client=client, url=url, title=title
-            )
+                room.control.sandbox, request, self._clock.now(), self.settings, asked_by=asked_by, client=client,
+                url=url, title=title,
+            )  # fmt: skip
             await self._step(room, Ask(handoff))
         return Asked(handoff, new=True)
 

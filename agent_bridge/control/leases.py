@@ -244,7 +244,7 @@ def grace_over(control: Control, _event: GraceOver, now: float, _settings: Contr
 
 def _offer(control: Control) -> tuple[Effect, ...]:
     handoff = open_handoff(control)
-    return (Notify(handoff, again=True),) if handoff.asked_by is Side.AGENT else ()
+    return (Notify(handoff, again=True),) if handoff.asked_by is not Side.OPERATOR else ()
 
 
 def time_up(control: Control, event: IdleTooLong | CeilingReached, now: float, settings: ControlSettings) -> Step:

@@ -77,7 +77,7 @@ def _stop(control: Control, now: float, move: Move, actor: str | None) -> Step:
         "handoff/asked", after, now, actor, blocker=handoff.kind.value, asked_by=handoff.asked_by.value,
         epoch=after.epoch, deadline_at=handoff.deadline_at, site=handoff.site, condition=handoff.condition is not None,
     )  # fmt: skip
-    tell: tuple[Effect, ...] = (Notify(handoff),) if handoff.asked_by is Side.AGENT else ()
+    tell: tuple[Effect, ...] = (Notify(handoff),) if handoff.asked_by is not Side.OPERATOR else ()
     return Step(after, (CloseGate(after.epoch, NOBODY, now, handoff), *tell), (asked,))
 
 
@@ -92,7 +92,7 @@ def gate_closed(control: Control, event: GateClosed, now: float, settings: Contr
     if handoff.ending is not None:
         step = go_back(replace(after, claim=None), handoff.ending)
     elif control.claim is not None:
-        how = How.CLAIMED if handoff.asked_by is Side.AGENT else How.TAKEN
+        how = How.TAKEN if handoff.asked_by is Side.OPERATOR else How.CLAIMED
         step = grant(after, control.claim, now, settings, moved(after, how, str(control.claim), now))
     else:
         step = Step(replace(after, phase=Phase.WAITING, handoff=replace(handoff, state=HandoffState.WAITING)))
@@ -207,6 +207,8 @@ def _end_of(control: Control, event: Cancel | Expire) -> Ending:
         return Ending(Outcome.EXPIRED, "nobody finished it before the deadline")
     if open_handoff(control).asked_by is Side.OPERATOR:
         raise NotAllowed("an operator took over; only they can give control back", holder=str(control.holder))
+    if open_handoff(control).asked_by is Side.PLATFORM:
+        raise NotAllowed("a policy of this server asked for a human; an operator decides", holder=str(control.holder))
     return Ending(Outcome.CANCELLED, "the agent withdrew its request")
 
 
