@@ -39,7 +39,7 @@ def read_request(params: Mapping[str, Any], settings: ControlSettings) -> Handof
         _kind(params.get("kind")),
         _text(params, "instructions", settings.max_instructions) or "",
         _condition(params.get("condition"), settings),
-        _timeout(params.get("timeout_s"), settings),
+        read_timeout(params.get("timeout_s"), settings),
         _text(params, "idempotency_key", MAX_KEY) or None,
         _text(params, "target", MAX_KEY) or None,
     )
@@ -85,7 +85,8 @@ def _condition(value: object, settings: ControlSettings) -> Json | None:
     return dict(value)
 
 
-def _timeout(value: object, settings: ControlSettings) -> float | None:
+def read_timeout(value: object, settings: ControlSettings) -> float | None:
+    """Return a number of seconds, None for none. Raises `InvalidAsk`."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:

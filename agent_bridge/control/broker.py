@@ -7,6 +7,7 @@ enough to go on after a crash at any point: `recover` tells every keeper again w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from typing import Any, Final
 import structlog
 
 from agent_bridge.control import machine
-from agent_bridge.control.asking import HandoffRequest, new_handoff
-from agent_bridge.control.errors import HandoffEnded, KeeperSilent, NotNow, SandboxClosed
+from agent_bridge.control.asking import HandoffRequest, new_handoff, read_timeout
+from agent_bridge.control.errors import HandoffEnded, InvalidAsk, KeeperSilent, NotNow, SandboxClosed
 from agent_bridge.control.events import (
+    Active,
     Ask,
     BrowserDied,
     Cancel,
@@ -25,6 +27,7 @@ from agent_bridge.control.events import (
     Claim,
     Close,
     Event,
+    ExtendDeadline,
     Notify,
     OpenGate,
     ServerRestarted,
@@ -49,7 +52,19 @@ from agent_bridge.control.words import (
 )
 from agent_bridge.journal.words import Entry
 from agent_bridge.words import Blocker
-from sandbox.words import THE_AGENT, BatonError, Clock, Epoch, Gone, HandoffId, NotFound, SandboxId, Side
+from sandbox.words import (
+    THE_AGENT,
+    BatonError,
+    Clock,
+    Conflict,
+    Epoch,
+    Gone,
+    HandoffId,
+    NotFound,
+    OperatorId,
+    SandboxId,
+    Side,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -184,6 +199,11 @@ class Broker(OperatorVerbs):
         """Take an event of a keeper; those that do not concern control are passed over."""
         if name == "browser.died":
             await self.sandbox_gone(sandbox, str(params.get("reason") or "the browser ended"))
+        elif name == "activity":
+            room, who = self._rooms.get(sandbox), params.get("operator")
+            if room is not None and who is not None and room.control.holder.operator == who:
+                with contextlib.suppress(Conflict, Gone):
+                    await self._apply(room, Active(OperatorId(str(who))))
 
     # -- the agent's verbs -------------------------------------------------------------------------------------
 
@@ -241,13 +261,21 @@ class Broker(OperatorVerbs):
         await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         return final.result() if final.done() else await self.get(handoff)
 
+    async def extend_handoff(self, handoff: HandoffId, timeout_s: float, actor: str = "agent") -> Handoff:
+        """Let an open handoff wait until `timeout_s` from now; never shorter than before.
+
+        Raises `InvalidAsk`, `NotFound`, `HandoffEnded`.
+        """
+        timeout = read_timeout(timeout_s, self.settings)
+        if timeout is None:
+            raise InvalidAsk("say for how many seconds, from now, the handoff is to wait", field="timeout_s")
+        room = await self._room_of(handoff)
+        await self._apply(room, ExtendDeadline(handoff, self._clock.now() + timeout, actor))
+        return await self.get(handoff)
+
     async def cancel(self, handoff: HandoffId) -> Handoff:
         """Withdraw an open handoff; returns it once final, or as it stands. Raises `NotFound`, `HandoffEnded`."""
-        room = self._open.get(handoff)
-        if room is None:
-            ended = await self.get(handoff)
-            raise HandoffEnded(f"handoff {handoff} has ended: {ended.state}", handoff=handoff, state=ended.state.value)
-        await self._apply(room, Cancel())
+        await self._apply(await self._room_of(handoff), Cancel(handoff))
         return await self.wait(handoff, self.settings.settle_s)
 
     async def queue(self, *, open_only: bool = True, limit: int = 100) -> list[Handoff]:
@@ -279,11 +307,14 @@ class Broker(OperatorVerbs):
 
     # -- taking control ----------------------------------------------------------------------------------------
 
-    async def take(self, sandbox: SandboxId, operator: Person, handoff: HandoffId | None = None) -> Taken:
+    async def take(
+        self, sandbox: SandboxId, operator: Person, handoff: HandoffId | None = None, *, force: bool = False
+    ) -> Taken:
         """Give an operator control: of the open handoff, or unasked where there is none.
 
-        Returns once the keeper has acknowledged, so that the operator's first input passes. Raises `TakenByAnother`,
-        `HandoffEnded`, `KeeperSilent`, `SandboxClosed`, `NotFound`.
+        With `force` also from another operator; who may do that, the caller knows. Returns once the keeper has
+        acknowledged, so that the operator's first input passes. Raises `TakenByAnother`, `HandoffEnded`,
+        `KeeperSilent`, `SandboxClosed`, `NotFound`.
         """
         room = await self._room(sandbox)
         who = as_holder(operator)
@@ -296,7 +327,7 @@ class Broker(OperatorVerbs):
             record = new_handoff(sandbox, unasked, self._clock.now(), self.settings, asked_by=Side.OPERATOR)
             await self._apply(room, TakeOver(who, record))
         else:
-            await self._apply(room, Claim(who))
+            await self._apply(room, Claim(who, force))
 
         def settled() -> bool:
             c = room.control
@@ -373,6 +404,13 @@ class Broker(OperatorVerbs):
             raise SandboxClosed(f"sandbox {sandbox} has ended; open a new one", sandbox=sandbox)
         return room
 
+    async def _room_of(self, handoff: HandoffId) -> Room:
+        room = self._open.get(handoff)
+        if room is None:
+            ended = await self.get(handoff)
+            raise HandoffEnded(f"handoff {handoff} has ended: {ended.state}", handoff=handoff, state=ended.state.value)
+        return room
+
     async def _apply(self, room: Room, event: Event) -> Step:
         return await self._shielded(self._locked(room, event))
 
@@ -389,7 +427,7 @@ class Broker(OperatorVerbs):
         self._index(room, before, step)
         for effect in step.effects:
             if isinstance(effect, Notify):
-                self._spawn(self._announce(effect.handoff))
+                self._spawn(self._announce(effect.handoff, again=effect.again))
             elif not isinstance(effect, Check):
                 room.effects.append(effect)
         self._runner.start(room)
@@ -429,9 +467,9 @@ class Broker(OperatorVerbs):
             except Exception:
                 log.exception("control.listener")
 
-    async def _announce(self, handoff: Handoff) -> None:
+    async def _announce(self, handoff: Handoff, *, again: bool = False) -> None:
         try:
-            await self._notifier.announce(handoff.to_wire(self._clock.now()))
+            await self._notifier.announce(handoff.to_wire(self._clock.now()), again=again)
         except Exception:
             log.exception("control.announce", handoff=handoff.id)
 

@@ -17,13 +17,13 @@ Written from `agent_bridge/control/machine.py` by `python -m agent_bridge.contro
 not current. Phases are those of one sandbox; what is not in the table is refused with an error that names event,
 phase and holder.
 
-The epoch rises whenever the holder changes, also to nobody: entering *closing*, *held*, *parked*, *waiting* from *held*,
-*returning* from *held*, *opening* and *closed*, and from one operator to the next.
+The epoch rises whenever the holder changes, also to nobody: entering *closing*, *held*, *parked*, *waiting* from
+*held*, *returning* from *held*, *opening* and *closed*, and from one operator to the next.
 
-A lease ends without a heartbeat (*parked*, kept for that operator for the time of grace, then *waiting*), without input
-for too long, or at its ceiling (*waiting* at once; back to the agent where nobody had asked). In *held* another operator
-may ask for control and be given it (Give), or take it where their role permits (Claim by force): *held* again, under
-another epoch.
+A lease ends without a heartbeat (*parked*, kept for that operator for the time of grace, then *waiting*), without
+input for too long, or at its ceiling (*waiting* at once; back to the agent where nobody had asked). In *held* another
+operator may ask for control and be given it (Give), or take it where their role permits (Claim by force): *held*
+again, under another epoch.
 
 Deadlines run in *closing*, *waiting* and *parked*. While an operator holds control nothing expires: a deadline that
 passed meanwhile takes effect when the lease ends without a Done, after a lost heartbeat not before the time of grace

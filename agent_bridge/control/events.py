@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agent_bridge.control.words import Control, Handoff, Json, Verification
 from agent_bridge.journal.words import Entry
-from sandbox.words import Epoch, Holder, OperatorId, SandboxId
+from sandbox.words import Epoch, HandoffId, Holder, OperatorId, SandboxId
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +173,16 @@ class Expire:
 class ExtendDeadline:
     """The agent, or an operator, lets the handoff wait until then; `actor` is their id, or `agent`."""
 
+    handoff: HandoffId
     deadline_at: float
     actor: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """The agent withdraws its request."""
+    """The agent withdraws its request: this one, or whichever is open."""
+
+    handoff: HandoffId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,8 @@ class Keepers(Protocol):
 class Notifier(Protocol):
     """Tells operators outside the console."""
 
-    async def announce(self, handoff: Mapping[str, Any]) -> None:
-        """Tell of a waiting handoff (wire form); again changes nothing."""
+    async def announce(self, handoff: Mapping[str, Any], *, again: bool = False) -> None:
+        """Tell of a waiting handoff (wire form), once; `again` where it has come back to the queue."""
         ...
 
 

@@ -139,9 +139,9 @@ def _withdrawn(control: Control, event: Cancel | Expire, now: float) -> Move:
 
 def extend_deadline(control: Control, event: ExtendDeadline, now: float, _settings: ControlSettings) -> Step:
     """The handoff waits longer; never shorter than before."""
-    if ending(control):
-        raise HandoffEnded("this handoff is ending already")
     handoff = open_handoff(control)
+    if ending(control) or handoff.id != event.handoff:
+        raise HandoffEnded(f"handoff {event.handoff} is over, or about to be", handoff=event.handoff)
     if event.deadline_at <= handoff.deadline_at:
         return Step(control, durable=False)
     after = replace(control, handoff=replace(handoff, deadline_at=event.deadline_at))
@@ -205,6 +205,8 @@ def end_waiting(control: Control, event: Cancel | Expire, now: float, _settings:
 def _end_of(control: Control, event: Cancel | Expire) -> Ending:
     if isinstance(event, Expire):
         return Ending(Outcome.EXPIRED, "nobody finished it before the deadline")
+    if event.handoff not in {None, open_handoff(control).id}:
+        raise HandoffEnded(f"handoff {event.handoff} has ended", handoff=event.handoff)
     if open_handoff(control).asked_by is Side.OPERATOR:
         raise NotAllowed("an operator took over; only they can give control back", holder=str(control.holder))
     if open_handoff(control).asked_by is Side.PLATFORM:

@@ -158,9 +158,12 @@ class FakeNotifier:
     """Remembers what it was told."""
 
     told: list[Mapping[str, Any]] = field(default_factory=list)
+    again: list[HandoffId] = field(default_factory=list)
 
-    async def announce(self, handoff: Mapping[str, Any]) -> None:
+    async def announce(self, handoff: Mapping[str, Any], *, again: bool = False) -> None:
         """See `Notifier.announce`."""
+        if again:
+            self.again.append(handoff["id"])
         self.told.append(handoff)
 
 

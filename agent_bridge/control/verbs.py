@@ -1,18 +1,19 @@
-"""What an operator says under a lease: heartbeat, done, failed, declined, release, check."""
+"""What an operator says to end a lease: done, failed, declined, release; and check, before it."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import replace
 
 from agent_bridge.control import moves
 from agent_bridge.control.asking import clean_note
-from agent_bridge.control.errors import ConditionsNotMet, LeaseLost
-from agent_bridge.control.events import ConditionsChecked, Declined, Done, Event, Failed, Heartbeat, Release, Step
+from agent_bridge.control.errors import ConditionsNotMet
+from agent_bridge.control.events import ConditionsChecked, Declined, Done, Failed, Heartbeat, Release, Step
+from agent_bridge.control.holding import LeaseVerbs
 from agent_bridge.control.ports import ControlStore, JournalPort, Keepers
 from agent_bridge.control.room import Room
-from agent_bridge.control.words import ControlSettings, Handoff, Json, Lease, Person, Phase, Verification
+from agent_bridge.control.words import Handoff, Json, Person, Phase, Verification
 from agent_bridge.journal.words import Entry
 from agent_bridge.words import Outcome
 from sandbox.words import BatonError, Clock, Conflict, Epoch, Gone, HandoffId, SandboxId, Unavailable
@@ -21,7 +22,7 @@ RECENT = 20
 """How many finished handoffs of a sandbox are searched for the lease of a late word."""
 
 
-class OperatorVerbs(ABC):
+class OperatorVerbs(LeaseVerbs):
     """The part of the broker that operators speak to. Without a lease each raises `LeaseLost` or `TakenByAnother`."""
 
     _store: ControlStore
@@ -29,25 +30,10 @@ class OperatorVerbs(ABC):
     _journal: JournalPort
     _clock: Clock
     _rooms: dict[SandboxId, Room]
-    settings: ControlSettings
-
-    @abstractmethod
-    async def _apply(self, room: Room, event: Event) -> Step: ...
-
-    @abstractmethod
-    async def _room(self, sandbox: SandboxId) -> Room: ...
 
     @abstractmethod
     async def wait(self, handoff: HandoffId, timeout_s: float) -> Handoff:
         """Return a handoff once it is final, or as it stands after `timeout_s`."""
-
-    async def heartbeat(self, sandbox: SandboxId, operator: Person, epoch: Epoch) -> Lease:
-        """Renew a lease."""
-        room = await self._room(sandbox)
-        step = await self._apply(room, Heartbeat(operator.id, epoch))
-        if step.control.lease is None:  # pragma: no cover - the rule returns a lease or raises
-            raise LeaseLost("your lease is over; take control again", epoch=step.control.epoch)
-        return step.control.lease
 
     async def done(
         self, sandbox: SandboxId, operator: Person, epoch: Epoch, note: str | None = None, override: str | None = None

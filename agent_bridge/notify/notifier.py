@@ -85,13 +85,17 @@ class Notifier:
     on_try: Callable[[bool], None] = lambda arrived: None  # noqa: ARG005 - names what it is told
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
-    async def announce(self, handoff: Wire) -> None:
-        """Put one delivery for each service into the outbox; once per handoff, however often it is called."""
+    async def announce(self, handoff: Wire, *, again: bool = False) -> None:
+        """Put one delivery for each service into the outbox; once per handoff, however often it is called.
+
+        With `again` what was delivered is delivered once more: the handoff has come back to the queue.
+        """
         for url in self.urls:
             await self.records.add(
                 Delivery(
                     new_id("dl"), HandoffId(handoff["id"]), service_of(url), DeliveryState.PENDING, 0, self.clock.now()
-                )
+                ),
+                again=again,
             )
         self._wake.set()
 

@@ -38,8 +38,8 @@ class Delivery:
 class DeliveryRecords(Protocol):
     """The outbox; the store implements it."""
 
-    async def add(self, delivery: Delivery) -> None:
-        """Keep a new delivery; adding the same handoff and service again changes nothing."""
+    async def add(self, delivery: Delivery, *, again: bool = False) -> None:
+        """Keep a new delivery; of the same handoff and service there is one, which begins anew with `again`."""
         ...
 
     async def pending(self) -> list[Delivery]:

@@ -17,9 +17,13 @@ class DeliveryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, delivery: Delivery) -> None:
-        """Keep a new delivery; adding the same handoff and service again changes nothing."""
-        statement = insert(deliveries).on_conflict_do_nothing(index_elements=["handoff", "service"])
+    async def add(self, delivery: Delivery, *, again: bool = False) -> None:
+        """Keep a new delivery; of the same handoff and service there is one, which begins anew with `again`."""
+        index = ["handoff", "service"]
+        statement = insert(deliveries).on_conflict_do_nothing(index_elements=index)
+        if again:
+            anew = {"state": DeliveryState.PENDING.value, "tries": 0, "due_at": delivery.due_at, "error": ""}
+            statement = insert(deliveries).on_conflict_do_update(index_elements=index, set_=anew)
         async with self._database.write() as connection:
             await connection.execute(
                 statement,

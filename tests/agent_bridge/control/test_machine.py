@@ -130,7 +130,7 @@ def sample(event: type[Event]) -> Event:
         AgentCode: AgentCode(Epoch(3), ("t1",)), BrowserDied: BrowserDied("crashed"), Active: Active(ann),
         Stay: Stay(**vouched), ExtendLease: ExtendLease(**vouched, reason="a long form"),
         RequestControl: RequestControl(BOB), Give: Give(**vouched, to=bob), Deny: Deny(**vouched, to=bob),
-        ExtendDeadline: ExtendDeadline(NOW + 9000, "agent"),
+        ExtendDeadline: ExtendDeadline(HandoffId("ho_1"), NOW + 9000, "agent"),
     }  # fmt: skip
     return samples.get(event) or event()  # type: ignore[call-arg] # what is left takes no arguments
 
