@@ -60,8 +60,9 @@ def keep(control: Control, _event: ServerRestarted, _now: float, _settings: Cont
 
 
 def ask(control: Control, event: Ask, now: float, _settings: ControlSettings) -> Step:
-    """The agent asks: it is stopped, and operators are told at once."""
-    return _stop(replace(control, handoff=event.handoff), now, moved(control, How.ASKED, AGENT, now), AGENT)
+    """The agent or the platform asks: the agent is stopped, and operators are told at once."""
+    who = event.handoff.asked_by.value
+    return _stop(replace(control, handoff=event.handoff), now, moved(control, How.ASKED, who, now), who)
 
 
 def take_over(control: Control, event: TakeOver, now: float, _settings: ControlSettings) -> Step:
