@@ -110,6 +110,15 @@ class Fence:
             raise StaleEpoch("control changed hands after this was sent; look again, then decide", epoch=self._epoch)
         self._passed += 1
 
+    def check_epoch(self, epoch: Epoch) -> None:
+        """Pass only what was decided under exactly this epoch, whoever holds control. Raises `StaleEpoch`, counted."""
+        if epoch != self._epoch:
+            self._refused += 1
+            raise StaleEpoch(
+                f"this was decided under epoch {epoch}; the sandbox is at {self._epoch}. Look again, then decide",
+                epoch=self._epoch,
+            )
+
     def statistics(self) -> FenceStatistics:
         """Return a frozen copy of the counters."""
         return FenceStatistics(self.holder, self._epoch, self._passed, self._refused)

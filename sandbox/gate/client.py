@@ -1,125 +1,164 @@
-"""One CDP client: its tree of CDP sessions, what it may send, what it is told.
+"""One CDP client: what it may send, what it is told, what it finds when control comes back.
 
-Everything between the client's message and the pipe happens without an await: a command is stamped with the epoch
-when it is received and asks the fence again in the statement before it is handed to the pipe.
+Everything between a command and the pipe happens without an await: it is stamped with the epoch when it is received
+and asks the fence again in the statement before it is handed to the pipe. What waits in line keeps its stamp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 from sandbox.authority import Action, Answer, Verb
 from sandbox.cdp import RawReply, strip_session
-from sandbox.gate.errors import MethodRefused, NoSuchSession, agent_stopped, cdp_error, outcome_unknown, thrown
+from sandbox.gate.ended import Ended
+from sandbox.gate.errors import (
+    MethodRefused,
+    NoSuchSession,
+    agent_stopped,
+    cdp_error,
+    outcome_unknown,
+    stale_handle,
+    thrown,
+)
+from sandbox.gate.flight import Flight
 from sandbox.gate.guard import guard, is_privileged, is_web_target
+from sandbox.gate.handles import Handle, Handles
+from sandbox.gate.line import Line, Waiting, WhileHeld
+from sandbox.gate.look import Look
 from sandbox.gate.node import Node, Pending, Unknown
 from sandbox.gate.outbox import Outbox, Socket
-from sandbox.gate.rebuild import Branch, Told, Tree, rebuild
+from sandbox.gate.planted import REMOVALS, SCRIPTS, makes_document, plants
+from sandbox.gate.rebuild import Told, Tree, rebuild
 from sandbox.gate.shared import Shared
-from sandbox.gate.standing import Script, Standing
-from sandbox.gate.view import WATCHED, View
-from sandbox.gate.wire import encode, is_error, method_of, with_id
-from sandbox.words import BadRequest, BatonError, Epoch, Gone, NotFound, TooMany
+from sandbox.gate.standing import Script
+from sandbox.gate.tree import Sessions
+from sandbox.gate.view import WATCHED
+from sandbox.gate.wire import Command, encode, is_error, method_of, read_command, with_id
+from sandbox.words import BatonError, Epoch, Gone, NotFound, TooMany
 
 type Params = dict[str, Any]
 type BatonCall = Callable[["Client", Node, int, str, Params], None]
 
 _IN_FLIGHT: Final = 10_000
 _FOLLOWED: Final = WATCHED | {"Target.attachedToTarget", "Target.detachedFromTarget"}
-_SCRIPTS: Final = MappingProxyType(
-    {
-        "Page.addScriptToEvaluateOnNewDocument": "Page.removeScriptToEvaluateOnNewDocument",
-        "Page.addScriptToEvaluateOnLoad": "Page.removeScriptToEvaluateOnLoad",
-    }
-)
 _EVALUATIONS: Final = frozenset({"Runtime.evaluate", "Runtime.callFunctionOn"})
-_PLANTS: Final = frozenset(
-    {*_SCRIPTS, "Runtime.evaluate", "Runtime.callFunctionOn", "Runtime.runScript", "Runtime.compileScript",
-     "Runtime.addBinding", "Debugger.evaluateOnCallFrame", "Debugger.setScriptSource", "Debugger.setVariableValue",
-     "Page.setDocumentContent", "DOM.setOuterHTML", "DOM.setAttributeValue", "DOM.setAttributesAsText",
-     "DOM.setNodeValue", "Fetch.fulfillRequest", "Debugger.setBreakpoint", "Debugger.setBreakpointByUrl",
-     "Debugger.setBreakpointOnFunctionCall"}
-)  # fmt: skip
+_ATTACHES: Final = frozenset({"Target.attachToTarget", "Target.attachToBrowserTarget"})
+_NO_NODE: Final = (b"not find node with given id", b"No node with given id found", b"No node found for given backend")
 
 
 class Client:
     """One connection to the gate. `Gate` makes it, freezes it at the close, tells it the difference at the return."""
 
-    def __init__(self, shared: Shared, name: str, socket: Socket, root: str, baton: BatonCall) -> None:
+    def __init__(
+        self, shared: Shared, name: str, socket: Socket, root: str, baton: BatonCall, while_held: WhileHeld
+    ) -> None:
         self.name = name
         self.outbox = Outbox(socket)
+        self.flight = Flight(shared.connection)
+        self.sessions = Sessions(shared.connection, shared.standing, root, self._event)
+        self.root = self.sessions.root
+        self.told_of: set[str] = set()
+        """Its CDP sessions that sent `Baton.enable`."""
         self._shared = shared
         self._baton = baton
-        self._nodes: dict[str, Node] = {}
-        self._pending: dict[int, Pending] = {}
+        self._while_held = while_held
+        self._line = Line()
+        self._ended = Ended(shared.pages)
         self._seen: Tree | None = None
         self._is_playwright = False
-        self._when_idle: list[Callable[[], None]] = []
-        self.root = self._grow(root, None, {}, waiting=False)
         if not shared.flowing:
             self.freeze()
 
     def __repr__(self) -> str:
-        return f"<Client {self.name} [sessions: {len(self._nodes)} | in flight: {len(self._pending)}]>"
+        return f"<Client {self.name} [sessions: {len(self.sessions)} | in flight: {len(self.flight)}]>"
 
     # --- from the client ---------------------------------------------------------------------------------------
 
     def receive(self, message: str | bytes) -> None:
-        """Take one message: forward it, answer it, or refuse it. Never raises."""
+        """Take one message: forward it, answer it, let it wait, or refuse it. Never raises."""
         epoch = self._shared.fence.epoch
-        client_id, node, method = None, self.root, ""
         try:
-            client_id, session, method, params = _parse(message)
-            node = self._node(session)
-            if method.startswith("Baton."):
-                self._baton(self, node, client_id, method, params)
-            else:
-                self._command(node, client_id, method, params, epoch)
+            command = read_command(message)
         except BatonError as error:
             self._shared.refused += 1
-            # An error on a session the client does not have is answered on that session, as Chromium does.
-            session = error.fields.get("session") if isinstance(error, NoSuchSession) else None
-            self.answer_error(client_id, node, error, method, session)
+            self.answer_error(None, self.root, error)
+            return
+        waiting = Waiting(command, epoch)
+        if command.method.startswith("Baton."):
+            self._tried(waiting, self._ask_baton)
+        else:
+            self._tried(waiting, self._command)
 
-    def _command(self, node: Node, client_id: int, method: str, params: Params, epoch: Epoch) -> None:
-        shared = self._shared
+    def perform(self, node: Node, client_id: int, method: str, params: Params, epoch: Epoch) -> None:
+        """Take a command that was kept until it was approved, as if it were received again under that epoch."""
+        command = Command(client_id, self._session(node), method, params, epoch, 0)
+        self._tried(Waiting(command, epoch), self._command)
+
+    def _tried(self, waiting: Waiting, step: Callable[[Waiting], None]) -> None:
+        try:
+            step(waiting)
+        except BatonError as error:
+            self._shared.refused += 1
+            command = waiting.command
+            # An error on a session the client does not have is answered on that session, as Chromium does.
+            self._refuse(command.id, command.session, error, command.method)
+            if command.session is not None:
+                self._tell_ended(command.session)
+
+    def _ask_baton(self, waiting: Waiting) -> None:
+        command = waiting.command
+        self._baton(self, self._node(command.session), command.id, command.method, command.params)
+
+    def _command(self, waiting: Waiting) -> None:
+        shared, command, epoch = self._shared, waiting.command, waiting.epoch
+        method = command.method
+        if command.epoch is not None:
+            shared.fence.check_epoch(command.epoch)
         rule = shared.methods.get(method)
         if rule is None:
-            self._answer(client_id, node, error={"code": -32601, "message": f"'{method}' wasn't found"})
+            self._answer(command.id, command.session, error={"code": -32601, "message": f"'{method}' wasn't found"})
             return
         if rule.verb is None:
             raise MethodRefused(f"{method} is refused: {rule.why}", method=method)
         if method == "Browser.close":
             # The browser is the sandbox's; a client that closes it leaves, and finds it as it was when it is back.
-            self._answer(client_id, node, result={})
+            self._answer(command.id, command.session, result={})
             self.outbox.close(1000, "left")
             return
         if not shared.flowing:
+            if self._while_held is WhileHeld.WAIT:
+                self._line.put(waiting)
+                return
             raise agent_stopped(shared.fence.holder, shared.fence.epoch, shared.fence.since)
-        if method in _SCRIPTS.values():
+        node = self._node(command.session)
+        params = command.params
+        if method in REMOVALS:
             params = self._real_script(node, params)
         params = guard(method, params, shared.place(node.parent is None))
         self._check_page(node)
         self._permit(rule.verb, method, node, epoch)
-        if len(self._pending) >= _IN_FLIGHT:
+        if self._must_wait(node, waiting):
+            return
+        if len(self.flight) >= _IN_FLIGHT:
             raise TooMany(f"{_IN_FLIGHT} commands are in flight; wait for their answers")
         message: Params = {"id": 0, "method": method, "params": params, "sessionId": node.id}
-        pending = Pending(client_id, node, method, params, shared.clock.monotonic())
+        pending = Pending(command.id, node, method, params, shared.clock.monotonic())
         # No statement that could let go of the event loop may come between this check and the pipe.
         shared.fence.check_agent(epoch)
         pipe_id = shared.connection.forward(message, lambda raw: self._reply(pipe_id, raw))
-        self._pending[pipe_id] = pending
+        self.flight.add(pipe_id, pending)
         shared.admitted += 1
         self._note(node, method, params)
+        if rule.verb is Verb.ACT and shared.on_command is not None:
+            shared.on_command(node.target, method, params)
 
     def _permit(self, verb: Verb, method: str, node: Node, epoch: Epoch) -> None:
         verdict = self._shared.authority.permit(Action(verb, method, node.target, epoch))
-        # A verdict of "wait" is a refusal too: nothing is queued here.
+        # A verdict of "wait" is a refusal too: what waits here waits for control, not for a judgement.
         if verdict.answer is not Answer.ALLOW:
             raise MethodRefused(verdict.reason or f"{method} is not permitted now", method=method)
 
@@ -140,16 +179,18 @@ class Client:
             node.waiting = False
         elif method == "Page.waitForDebugger":
             node.waiting = True
-        elif method in _SCRIPTS and str(params.get("worldName", "")).startswith("__playwright"):
+        elif method in SCRIPTS and str(params.get("worldName", "")).startswith("__playwright"):
             self._is_playwright = True
         elif method == "Runtime.disable":
             node.view.contexts.clear()
         elif method == "Network.disable":
             node.view.requests.clear()
+        elif method == "Runtime.releaseObject":
+            node.elements.released(params)
         page = self.page_of(node)
-        if method in _PLANTS and not params.get("throwOnSideEffect") and page:
+        if page and plants(method, params):
             self._shared.planted.add(page)
-        if method == "Fetch.fulfillRequest" or (method == "Page.reload" and params.get("scriptToEvaluateOnLoad")):
+        if makes_document(method, params):
             # Requests paused on the browser's own CDP session may be any page's.
             self._shared.carried.update({page} if page else {each.target for each in self._shared.pages.all})
 
@@ -160,34 +201,81 @@ class Client:
     def _node(self, session: str | None) -> Node:
         if session is None:
             return self.root
-        node = self._nodes.get(session)
+        node = self.sessions.find(session)
         if node is None:
-            raise NoSuchSession("Session with given id not found.", session=session)
+            raise self._ended.error(session) or NoSuchSession("Session with given id not found.", session=session)
         return node
+
+    # --- waiting in line -----------------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Control is back: what waited for it goes on in order, reads now, everything else only if it never left."""
+        for waiting in self._line.empty():
+            self._tried(waiting, self._late_command)
+
+    def _late_command(self, waiting: Waiting) -> None:
+        shared, command = self._shared, waiting.command
+        rule = shared.methods[command.method]
+        if rule.verb is Verb.READ:
+            waiting = waiting._replace(epoch=shared.fence.epoch)
+        elif shared.flowing:
+            # Said here so that it is said as what it is; the last step would refuse it too.
+            shared.fence.check_agent(waiting.epoch)
+        self._command(waiting)
+
+    def _must_wait(self, node: Node, waiting: Waiting) -> bool:
+        """Let a command wait behind others, or until what it names was looked at; False where it need not."""
+        if node.line:
+            node.line.put(waiting)
+            return True
+        handles, command = node.handles, waiting.command
+        if handles is None or not (doubtful := handles.doubtful(command.method, command.params)):
+            return False
+        if any(isinstance(each, int) for each in doubtful) and self._is_blind(node):
+            raise stale_handle(command.method)
+        node.line.put(waiting)
+
+        def looked(gone: set[Handle]) -> None:
+            for handle in set(doubtful) - gone:
+                handles.good(handle)
+            behind = list(node.line.empty())
+            if gone and behind and behind[0] is waiting:
+                del behind[0]
+                self._shared.refused += 1
+                self._refuse(command.id, command.session, stale_handle(command.method), command.method)
+            for each in behind:
+                self._tried(each, self._command)
+
+        Look(lambda method, params, on_reply: self._send(node, method, params, on_reply), doubtful, looked).begin()
+        return True
+
+    def _is_blind(self, node: Node) -> bool:
+        same = [n.handles for n in self.sessions.all if n.target == node.target and n.handles is not None]
+        return all(handles.is_blind for handles in same)
 
     # --- from the browser --------------------------------------------------------------------------------------
 
     def _reply(self, pipe_id: int, raw: bytes) -> None:
-        pending = self._pending.pop(pipe_id, None)
-        if not self._pending:
-            self._tell_idle()
-        if pending is None:
-            return
-        self.deliver(pending, raw)
+        pending = self.flight.landed(pipe_id)
+        if pending is not None:
+            self.deliver(pending, raw)
 
     def deliver(self, pending: Pending, raw: bytes) -> None:
         """Keep what a reply teaches and pass it on, if the client may still have it."""
-        shared, node = self._shared, pending.node
+        shared, node, method = self._shared, pending.node, pending.method
         passed = shared.flowing or shared.draining
         if is_error(raw):
-            node.standing.failed(pending.method)
-        elif pending.method == "Page.getFrameTree":
+            node.standing.failed(method)
+            if node.handles is not None and any(words in raw for words in _NO_NODE):
+                self.answer_error(pending.client_id, node, stale_handle(method), method)
+                return
+        elif method == "Page.getFrameTree":
             node.view.frame_tree(json.loads(raw)["result"]["frameTree"])
-        elif pending.method in _SCRIPTS:
+        elif method in SCRIPTS:
             raw = self._script_added(pending, raw, passed)
-        elif pending.method in {"Target.attachToTarget", "Target.attachToBrowserTarget"}:
+        elif method in _ATTACHES:
             session = json.loads(raw)["result"]["sessionId"]
-            if session not in self._nodes:
+            if self.sessions.find(session) is None:
                 self.answer_error(
                     pending.client_id, node, MethodRefused("this target belongs to the browser, not to the web")
                 )
@@ -195,12 +283,15 @@ class Client:
         if not passed:
             shared.dropped += 1
             return
+        node.elements.given(raw)
+        if node.handles is not None:
+            node.handles.given(method, raw)
         reply = with_id(raw, pending.client_id)
         self.outbox.put(strip_session(reply) if node is self.root else reply)
 
     def _script_added(self, pending: Pending, raw: bytes, passed: bool) -> bytes:
         standing = pending.node.standing
-        remove = _SCRIPTS[pending.method]
+        remove = SCRIPTS[pending.method]
         script = standing.new_script(pending.params, remove)
         script.real_id = json.loads(raw)["result"]["identifier"]
         if not passed:
@@ -219,6 +310,8 @@ class Client:
         if not self._shared.flowing:
             self._shared.dropped += 1
             return
+        if node.handles is not None:
+            node.handles.given(method, raw)
         self.outbox.put(strip_session(raw) if node is self.root else raw)
 
     def _follow(self, node: Node, method: str, params: Params) -> bool:
@@ -237,7 +330,7 @@ class Client:
         if not is_web_target(info):
             self._send(parent, "Target.detachFromTarget", {"sessionId": session})
             return False
-        child = self._grow(session, parent.id, info, waiting=True)
+        child = self.sessions.grow(session, parent.id, info, waiting=True)
         armed = parent.standing.armed
         if not self._shared.flowing or not ("Target.setAutoAttach" in armed or "Target.autoAttachRelated" in armed):
             # A popup waits for this from everyone who is attached to it, even where nobody asked it to wait
@@ -246,55 +339,42 @@ class Client:
         return True
 
     def _detached(self, session: str) -> bool:
-        known = session in self._nodes
-        for node in [n for n in self._nodes.values() if self._is_under(n, session)]:
-            node.unhook()
-            del self._nodes[node.id]
-            for pipe_id in [i for i, p in self._pending.items() if p.node is node]:
-                self._lost(pipe_id)
-        return known
-
-    def _lost(self, pipe_id: int) -> None:
-        pending = self._pending.pop(pipe_id)
-        self._shared.connection.forget(pipe_id)
-        if not self._shared.flowing:
-            # The client is told that the session ended only at the return: it must not wait for this until then.
-            self._answer(pending.client_id, pending.node, error={"code": -32000, "message": "Target closed"})
-        if not self._pending:
-            self._tell_idle()
+        pruned = self.sessions.prune(session)
+        for node in pruned:
+            self.told_of.discard(node.id)
+            if self._seen is not None:
+                self._ended.elements += len(node.elements)
+            lost = self.flight.lose(node)
+            if not self._shared.flowing:
+                # The client is told that the session ended only at the return: it must not wait for this until then.
+                for pending in lost:
+                    self.answer_lost(pending)
+            for waiting in node.line.empty():
+                self._tried(waiting, self._command)
+        return bool(pruned)
 
     # --- closing and returning ---------------------------------------------------------------------------------
 
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """Its CDP sessions, parents before children."""
-        return tuple(self._nodes.values())
-
-    def when_idle(self, then: Callable[[], None]) -> None:
-        """Call `then` once nothing is in flight (at once, where nothing is)."""
-        if self._pending:
-            self._when_idle.append(then)
-        else:
-            then()
-
     def freeze(self) -> None:
         """Remember what the client has been told; what happens from now on is kept for the return."""
-        if self._seen is None:
-            self._seen = self._tree(copy=True)
+        if self._seen is not None:
+            return
+        self._seen = self.sessions.snapshot(copy=True)
+        self._ended.elements = 0
+        for node in self.sessions.all:
+            for waiting in node.line.empty():
+                self._tried(waiting, self._command)
 
-    def cut(self, client: str) -> list[Unknown]:
+    def cut(self) -> list[Unknown]:
         """Give up on everything in flight: the client is told that the outcome is unknown, real replies are dropped."""
         fence, now = self._shared.fence, self._shared.clock.monotonic()
-        pending, self._pending = self._pending, {}
         unknown = []
-        for pipe_id, command in pending.items():
+        for pipe_id, command in self.flight.take_all().items():
             self._shared.connection.replace(pipe_id, partial(self._late, command))
             error = outcome_unknown(command.method, fence.holder, fence.epoch, now - command.sent)
             self.answer_error(command.client_id, command.node, error, command.method)
-            unknown.append(
-                Unknown(client, command.method, self.page_of(command.node), round((now - command.sent) * 1000))
-            )
-        self._tell_idle()
+            ago = round((now - command.sent) * 1000)
+            unknown.append(Unknown(self.name, command.method, self.page_of(command.node), ago))
         return unknown
 
     def add_again(self, node: Node, script: Script) -> asyncio.Future[None]:
@@ -317,26 +397,39 @@ class Client:
 
     def _late(self, pending: Pending, raw: bytes) -> None:
         self._shared.dropped += 1
-        if pending.method in _SCRIPTS and not is_error(raw):
+        if pending.method in SCRIPTS and not is_error(raw):
             self._script_added(pending, raw, passed=False)
 
-    def thaw(self, infos: dict[str, Params], at: float) -> None:
-        """Tell the client what changed since `freeze`; from now on everything passes."""
+    def thaw(self, infos: dict[str, Params], at: float, navigated: Collection[str]) -> int:
+        """Tell the client what changed since `freeze`; from now on everything passes.
+
+        `navigated` are the targets that have another document now. Returns how many element handles went with theirs.
+        """
         if self._seen is None:
-            return
-        for node in self._nodes.values():
-            if node.id not in self._seen:
+            return 0
+        seen, self._seen = self._seen, None
+        for node in self.sessions.all:
+            if node.id not in seen:
                 node.info = infos.get(str(node.target), node.info) | {"attached": True}
-        for told in rebuild(self._seen, self._tree(copy=False), at):
-            self.emit(told)
-        for node in self._nodes.values():
-            if "DOM" in node.standing.enabled and node.id in self._seen:
-                # Node ids that it holds may be of documents that are gone.
-                self.emit(Told(node.id, "DOM.documentUpdated", {}))
+        told = rebuild(seen, self.sessions.snapshot(copy=False), at)
+        for event in self._ended.keep_back(told, seen, infos):
+            self.emit(event)
+        stale = self._ended.elements
+        for node in self.sessions.all:
+            if node.id in seen:
+                stale += self._age(node, replaced=node.target in navigated)
             if "Network" in node.standing.enabled:
                 node.view.requests.clear()
             node.view.ended.clear()
-        self._seen = None
+        return stale
+
+    def _age(self, node: Node, *, replaced: bool) -> int:
+        """Let what the client was given on a session be of an earlier epoch; returns the elements that are gone."""
+        node.handles = Handles(replaced=replaced)
+        if "DOM" in node.standing.enabled:
+            # Node ids that it holds may be of documents that are gone.
+            self.emit(Told(node.id, "DOM.documentUpdated", {}))
+        return node.elements.clear() if replaced else 0
 
     def new_documents(self, node: Node) -> bool:
         """Whether a document was loaded in this session that the client has not seen."""
@@ -365,66 +458,47 @@ class Client:
 
     def end(self) -> None:
         """Forget everything: the client has gone."""
-        for node in self._nodes.values():
-            node.unhook()
-        self._nodes.clear()
-        for pipe_id in self._pending:
-            self._shared.connection.forget(pipe_id)
-        self._pending.clear()
-        self._tell_idle()
+        self.sessions.clear()
+        self.flight.forget_all()
 
     # --- answers -----------------------------------------------------------------------------------------------
 
     def answer(self, client_id: int, node: Node, result: Params) -> None:
         """Answer a command of the client ourselves."""
-        self._answer(client_id, node, result=result)
+        self._answer(client_id, self._session(node), result=result)
 
-    def answer_error(
-        self, client_id: int | None, node: Node, error: BatonError, method: str = "", session: str | None = None
-    ) -> None:
+    def answer_error(self, client_id: int | None, node: Node, error: BatonError, method: str = "") -> None:
         """Refuse a command of the client."""
+        self._refuse(client_id, self._session(node), error, method)
+
+    def answer_lost(self, pending: Pending) -> None:
+        """Answer a command whose CDP session ended, in Chromium's words."""
+        self._answer(pending.client_id, self._session(pending.node), error={"code": -32000, "message": "Target closed"})
+
+    def _refuse(self, client_id: int | None, session: str | None, error: BatonError, method: str) -> None:
         if self._is_playwright and method in _EVALUATIONS:
-            self._answer(client_id, node, result=thrown(error))
+            self._answer(client_id, session, result=thrown(error))
             return
         form = cdp_error(error)
         if isinstance(error, NoSuchSession):
             form["code"] = -32001  # Chromium's own code: clients know it
-        self._answer(client_id, node, session=session, error=form)
+        self._answer(client_id, session, error=form)
 
-    def _answer(self, client_id: int | None, node: Node, *, session: str | None = None, **body: Any) -> None:
-        message = {**({} if client_id is None else {"id": client_id}), **body}
-        self.outbox.put(encode(message, session or (None if node is self.root else node.id)))
+    def _answer(self, client_id: int | None, session: str | None, **body: Any) -> None:
+        self.outbox.put(encode({**({} if client_id is None else {"id": client_id}), **body}, session))
+
+    def _tell_ended(self, session: str) -> None:
+        for told in self._ended.told(session):
+            self.emit(told)
 
     # --- helpers -----------------------------------------------------------------------------------------------
 
     def page_of(self, node: Node) -> str | None:
         """Return the page target a session belongs to; None for the browser and for shared workers."""
-        at: Node | None = node
-        while at is not None and at.parent is not None:
-            if at.info.get("type") == "page":
-                return at.target
-            at = self._nodes.get(at.parent)
-        return None
+        return self.sessions.page_of(node)
 
-    def find(self, session: str) -> Node | None:
-        """Return one of its CDP sessions."""
-        return self._nodes.get(session)
-
-    def _grow(self, session: str, parent: str | None, info: Params, *, waiting: bool) -> Node:
-        node = Node(session, parent, info, View(), Standing(self._shared.standing), lambda: None, waiting)
-        node.unhook = self._shared.connection.hook(session, lambda raw: self._event(node, raw))
-        self._nodes[session] = node
-        return node
-
-    def _is_under(self, node: Node | None, session: str) -> bool:
-        while node is not None:
-            if node.id == session:
-                return True
-            node = self._nodes.get(node.parent or "")
-        return False
-
-    def _tree(self, *, copy: bool) -> Tree:
-        return {n.id: Branch(n.id, n.parent, n.info, n.view.copy() if copy else n.view) for n in self._nodes.values()}
+    def _session(self, node: Node) -> str | None:
+        return None if node is self.root else node.id
 
     def _send(self, node: Node, method: str, params: Params, on_reply: RawReply = lambda _raw: None) -> None:
         """Send a command of our own on one of the client's sessions, whoever holds control."""
@@ -433,28 +507,3 @@ class Client:
             self._shared.connection.forward(message, on_reply)
         except Gone:
             return
-
-    def _tell_idle(self) -> None:
-        waiting, self._when_idle = self._when_idle, []
-        for then in waiting:
-            then()
-
-
-def _parse(message: str | bytes) -> tuple[int, str | None, str, Params]:
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        raise BadRequest("this is not JSON") from None
-    if not isinstance(data, dict):
-        raise BadRequest("a CDP message is a JSON object")
-    client_id, session, method, params = (
-        data.get("id"),
-        data.get("sessionId"),
-        data.get("method"),
-        data.get("params", {}),
-    )
-    if not isinstance(client_id, int) or isinstance(client_id, bool):
-        raise BadRequest("Message must have integer 'id' property")
-    if not isinstance(method, str) or not isinstance(params, dict) or not isinstance(session, str | None):
-        raise BadRequest("Message must have string 'method', object 'params' and string 'sessionId'")
-    return client_id, session, method, params

@@ -8,6 +8,10 @@ NotAllowed
 └── MethodRefused    the table or a parameter's rule says no, whoever holds control
 NotFound
 └── NoSuchSession    the CDP session is not (or no longer) this client's
+Gone
+└── PageReplaced     its page was closed while a human had control; names the page to go on with
+StaleEpoch
+└── StaleHandle      the element it names left the page while a human had control
 """
 
 from __future__ import annotations
@@ -16,7 +20,18 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.words import BatonError, Conflict, Epoch, HeldByAnother, Holder, NotAllowed, NotFound, Side
+from sandbox.words import (
+    BatonError,
+    Conflict,
+    Epoch,
+    Gone,
+    HeldByAnother,
+    Holder,
+    NotAllowed,
+    NotFound,
+    Side,
+    StaleEpoch,
+)
 
 
 class AgentStopped(HeldByAnother):
@@ -33,6 +48,14 @@ class MethodRefused(NotAllowed):
 
 class NoSuchSession(NotFound):
     """The CDP session named is not one of this client's."""
+
+
+class PageReplaced(Gone):
+    """The page of this CDP session was closed while a human had control."""
+
+
+class StaleHandle(StaleEpoch):
+    """The element that was named is not on the page any more."""
 
 
 def clock_time(since: float) -> str:
@@ -60,6 +83,24 @@ def outcome_unknown(method: str, holder: Holder, epoch: Epoch, sent_s_ago: float
         f"Outcome unknown: {method} was sent {sent_s_ago:.1f} s before control changed hands and had not answered. "
         "It may or may not have happened. Wait for the handoff's result, then look again.",
         method=method, holder=str(holder), epoch=epoch,
+    )  # fmt: skip
+
+
+def stale_handle(method: str) -> StaleHandle:
+    """Return the refusal of a command that names an element of before."""
+    return StaleHandle(
+        f"{method} names an element that left the page while a human had control. Nothing was done. "
+        "Look again: find the element anew (a locator does), then decide.",
+        method=method,
+    )
+
+
+def page_replaced(session: str, target: str, present: tuple[str, str] | None) -> PageReplaced:
+    """Return the refusal on a page that is gone; `present` is the target and the address to go on with."""
+    on = f"continue on target {present[0]} at {present[1]}" if present else "open a new page"
+    return PageReplaced(
+        f"the page was closed by the human; {on}", session=session, target=target,
+        continue_on=None if present is None else {"target": present[0], "url": present[1]},
     )  # fmt: skip
 
 

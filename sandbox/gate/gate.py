@@ -10,19 +10,21 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from websockets.exceptions import ConnectionClosed
 
 from sandbox.authority import Authority
 from sandbox.cdp import CdpError, Connection
 from sandbox.fence import Fence
-from sandbox.gate.asks import Asks
+from sandbox.gate.asks import Asks, Offered, control_wire
 from sandbox.gate.client import Client
+from sandbox.gate.line import WhileHeld
 from sandbox.gate.node import Node, Unknown
 from sandbox.gate.outbox import Socket
+from sandbox.gate.rebuild import Told
 from sandbox.gate.shared import GateStatistics, Shared
-from sandbox.pages import Page, Pages
+from sandbox.pages import Page, Pages, bare_url
 from sandbox.words import Clock, Conflict, Epoch, Gone, HandoffId, Holder, SandboxId, Side
 
 _SETTLE_S = 1.0
@@ -30,6 +32,33 @@ _SETTLE_S = 1.0
 closed, but does them in order before anything that comes later."""
 
 type Call = tuple[str, str, dict[str, Any]]
+
+
+class Stale(NamedTuple):
+    """What of the agent's knowledge of its pages is stale after a human had control."""
+
+    handles: int
+    """Element handles it held in documents that are gone. Those whose element left a document that stayed are
+    refused when they are used."""
+    documents: tuple[tuple[str, str], ...]
+    """(target, address without query and fragment) of each page whose document is gone."""
+    all: bool
+    """No page has the document it had."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form: `{"handles", "documents": [{"target", "url"}], "all"}`."""
+        documents = [{"target": target, "url": url} for target, url in self.documents]
+        return {"handles": self.handles, "documents": documents, "all": self.all}
+
+
+class Opened(NamedTuple):
+    """What the agent is told when it has control back."""
+
+    notes: tuple[str, ...]
+    stale: Stale
+
+
+_NOTHING_STALE = Stale(0, (), all=False)
 
 
 class Gate:
@@ -45,6 +74,9 @@ class Gate:
         self._turning = asyncio.Lock()
         self._suspended = False
         self._last: tuple[Epoch, tuple[Unknown, ...]] = (Epoch(-1), ())
+        self._before: dict[str, str] = {}
+        self._navigated: set[str] = set()
+        self._told = Epoch(-1)
 
     def __repr__(self) -> str:
         s = self.statistics()
@@ -56,11 +88,16 @@ class Gate:
         self._shared.fence.listen(self._on_fence)
         self._shared.pages.on_event(self._on_page)
 
-    async def serve(self, socket: Socket, client: str) -> None:
+    @property
+    def shared(self) -> Shared:
+        """What other parts of the sandbox may hook into: `on_command`, `page_state`."""
+        return self._shared
+
+    async def serve(self, socket: Socket, client: str, while_held: WhileHeld = WhileHeld.REFUSE) -> None:
         """Serve one CDP client until it goes; then its CDP sessions are detached. Raises `Gone`, `CdpError`."""
         connection = self._shared.connection
         root = (await connection.call("Target.attachToBrowserTarget"))["sessionId"]
-        served = Client(self._shared, client, socket, root, self._asks.handle)
+        served = Client(self._shared, client, socket, root, self._asks.handle, while_held)
         self._clients.append(served)
         try:
             with contextlib.suppress(ConnectionClosed, OSError):
@@ -88,10 +125,10 @@ class Gate:
                 return self._last[1] if self._last[0] == epoch else ()
             self._freeze()
             for client in self._clients:
-                for node in client.nodes:
+                for node in client.sessions.all:
                     client.let_go(node)
             await self._drain(drain_s)
-            unknown = tuple(u for client in self._clients for u in client.cut(client.name))
+            unknown = tuple(u for client in self._clients for u in client.cut())
             self._shared.draining = False
             self._shared.unknown += len(unknown)
             await self._suspend()
@@ -99,16 +136,16 @@ class Gate:
             self._last = (epoch, unknown)
             return unknown
 
-    async def open(self, push: Callable[[], None]) -> tuple[str, ...]:
+    async def open(self, push: Callable[[], None]) -> Opened:
         """Give the browser back to the agent.
 
         `push` makes the agent the fence's holder; it is called after everything is armed again and before anything
-        is admitted. Returns notes for the agent. Where `push` raises, the gate stays shut and the error goes on.
+        is admitted. Returns what the agent should know. Where `push` raises, the gate stays shut and the error goes on.
         """
         async with self._turning:
             if self._shared.opened:
                 push()
-                return ()
+                return Opened((), _NOTHING_STALE)
             self._freeze()
             await self._restore()
             notes = self._notes()
@@ -124,15 +161,27 @@ class Gate:
             # No await below: nothing may come between the new holder, the rebuilt state and the first command.
             self._suspended, self._shared.opened, self._shared.draining = False, True, False
             at = self._shared.clock.monotonic()
+            navigated, self._navigated = self._navigated, set()
+            handles = sum(client.thaw(infos, at, navigated) for client in self._clients)
+            stale = self._stale(handles, navigated)
+            self._tell_control()
             for client in self._clients:
-                client.thaw(infos, at)
+                client.go_on()
         # Who is told of the return by another way should not come before what is told here.
         await asyncio.gather(*(client.outbox.emptied(_SETTLE_S) for client in self._clients))
-        return notes
+        return Opened(notes, stale)
 
     async def completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
         """Tell the client that asked for this handoff, on the CDP session where it did, if it is still there."""
         self._asks.completed(self._clients, handoff, result)
+
+    def approval_decided(self, approval: str, wire: dict[str, Any]) -> None:
+        """Emit `Baton.approvalDecided` on the CDP session that asked for an approval, if its client is still there."""
+        self._asks.decided(self._clients, approval, wire)
+
+    def offer(self, method: str, handler: Offered) -> None:
+        """Let another part of the sandbox answer a method of the domain `Baton`, whoever holds control."""
+        self._asks.offer(method, handler)
 
     def statistics(self) -> GateStatistics:
         """Return a frozen copy of the counters."""
@@ -149,23 +198,52 @@ class Gate:
     # --- the fence and the pages ---------------------------------------------------------------------------------
 
     def _on_fence(self, holder: Holder, _epoch: Epoch) -> None:
-        if holder.side is not Side.AGENT:
-            self._freeze()
+        if holder.side is Side.AGENT:
+            return  # it is told behind the pages' new state
+        self._freeze()
         if holder.side is Side.OPERATOR:
             self._shared.draining = False
+        self._tell_control()
+
+    def _tell_control(self) -> None:
+        fence = self._shared.fence
+        if fence.epoch != self._told:
+            self._told = fence.epoch
+            self.announce("Baton.controlChanged", control_wire(fence))
+
+    def announce(self, method: str, params: dict[str, Any], target: str | None = None) -> None:
+        """Emit an event of Baton's to every CDP session that sent `Baton.enable`, whoever holds control.
+
+        With `target`, only to sessions on that page and to those on the browser.
+        """
+        for client in self._clients:
+            for session in client.told_of:
+                node = client.sessions.find(session)
+                if node is not None and (target is None or client.page_of(node) in {None, target}):
+                    client.emit(Told(session, method, params))
 
     def _freeze(self) -> None:
         if self._shared.opened:
             self._shared.opened, self._shared.draining = False, True
+            self._before = {page.target: bare_url(page.url) for page in self._shared.pages.all}
+            self._navigated = set()
         for client in self._clients:
             client.freeze()
 
+    def _stale(self, handles: int, navigated: set[str]) -> Stale:
+        still = {page.target for page in self._shared.pages.all} - navigated
+        gone = tuple((target, url) for target, url in self._before.items() if target not in still)
+        return Stale(handles, gone, all=bool(gone) and len(gone) == len(self._before))
+
     def _on_page(self, page: Page, session: str, method: str, params: dict[str, Any]) -> None:
+        if method == "Page.frameNavigated" and not self._shared.opened:
+            # A main frame, and one with a process of its own, has the id of its target.
+            self._navigated.add(params["frame"]["id"])
         if method == "Page.frameNavigated" and session == page.session and "parentId" not in params["frame"]:
             # The conditions of breakpoints are code, and breakpoints outlive documents.
             scripted = self._shared.opened and any(
                 node.standing.scripts or node.standing.bindings or "Debugger" in node.standing.enabled
-                for client in self._clients for node in client.nodes if client.page_of(node) == page.target
+                for client in self._clients for node in client.sessions.all if client.page_of(node) == page.target
             )  # fmt: skip
             if page.target in self._shared.carried:
                 self._shared.carried.discard(page.target)
@@ -178,7 +256,7 @@ class Gate:
     async def _drain(self, drain_s: float) -> None:
         waits = [asyncio.Event() for _ in self._clients]
         for client, idle in zip(self._clients, waits, strict=True):
-            client.when_idle(idle.set)
+            client.flight.when_empty(idle.set)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(idle.wait() for idle in waits)), drain_s)
 
@@ -249,7 +327,7 @@ class Gate:
         return {info["targetId"]: info for info in found["targetInfos"]}
 
     def _all(self) -> list[tuple[Client, Node]]:
-        return [(client, node) for client in self._clients for node in client.nodes]
+        return [(client, node) for client in self._clients for node in client.sessions.all]
 
     async def _call_all(self, calls: list[Call]) -> list[dict[str, Any] | None]:
         """Send them all in order at once and wait a bounded time; None stands for a refusal or no answer."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.gate.handles import Elements, Handles
+from sandbox.gate.line import Line
 from sandbox.gate.standing import Standing
 from sandbox.gate.view import View
 
@@ -23,6 +25,11 @@ class Node:
     waiting: bool = False
     """Its target may stand still until somebody lets it run."""
     suspended: bool = False
+    elements: Elements = field(default_factory=Elements)
+    handles: Handles | None = None
+    """None until control came back for the first time in this session's life."""
+    line: Line = field(default_factory=Line)
+    """Commands behind one whose handles are being looked at."""
 
     @property
     def target(self) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sandbox.authority import Authority
 from sandbox.cdp import Connection
@@ -49,6 +50,10 @@ class Shared:
     """Pages in whose present document the agent ran or left code."""
     carried: set[str] = field(default_factory=set)
     """Pages whose next document may be, or hold, what the agent made, whoever holds control when it comes."""
+    on_command: Callable[[str | None, str, dict[str, Any]], None] | None = None
+    """Hears each command of the agent that acts, behind the pipe: (target, None for the browser; method; params)."""
+    page_state: Callable[[str], Awaitable[str]] | None = None
+    """Returns the keyed digest of what a page means now, by its target; approvals are bound to it."""
     admitted: int = 0
     refused: int = 0
     dropped: int = 0

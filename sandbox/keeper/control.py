@@ -43,7 +43,7 @@ class Control:
         self._severed = 0
         self._turns: set[asyncio.Future[dict[str, Any]]] = set()
         self._closed: tuple[Epoch, list[dict[str, Any]]] | None = None
-        self._opened: tuple[Epoch, list[str]] | None = None
+        self._opened: tuple[Epoch, dict[str, Any]] | None = None
         self._methods: dict[str, Method] = {
             "gate.close": self._close_gate,
             "control.push": self._push_control,
@@ -124,10 +124,13 @@ class Control:
                     fence.shut()
                     self._release()
                     await self._state.blank_secrets()
-                notes = await self._gate.open(push)
-                self._open, self._opened = True, (epoch, list(notes))
+                opened = await self._gate.open(push)
+                told = {"notes": list(opened.notes), "stale": opened.stale.to_wire()}
+                self._open, self._opened = True, (epoch, told)
                 self._state.secret_lease(False)
-        return {"notes": self._opened[1] if self._opened is not None and self._opened[0] == epoch else []}
+        if self._opened is None or self._opened[0] != epoch:
+            return {"notes": [], "stale": None}
+        return self._opened[1]
 
     def _push(self, holder: Holder, epoch: Epoch, params: dict[str, Any]) -> None:
         self._fence.push(holder, epoch, float(params["since"]))

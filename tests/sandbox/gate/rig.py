@@ -16,7 +16,7 @@ import websockets
 from sandbox.authority import Action, Answer, ApprovalAsk, HandoffAsk, Verdict
 from sandbox.browser import Browser
 from sandbox.fence import Fence
-from sandbox.gate import Gate, Unknown
+from sandbox.gate import Gate, Opened, Unknown, WhileHeld
 from sandbox.pages import Page, Pages
 from sandbox.words import NOBODY, THE_AGENT, Conflict, Epoch, Holder, NotFound, OperatorId, SandboxId, Side, SystemClock
 
@@ -128,12 +128,14 @@ class Rig:
         )  # fmt: skip
         self.written: list[bytes] = []
         self.url = ""
+        self.while_held = WhileHeld.REFUSE
+        self.opened: Opened | None = None
         self._epochs = itertools.count(1)
         self._clients = itertools.count(1)
 
     async def serve(self, socket: websockets.ServerConnection) -> None:
         """Stand for the keeper's socket."""
-        await self.gate.serve(socket, f"client-{next(self._clients)}")
+        await self.gate.serve(socket, f"client-{next(self._clients)}", self.while_held)
 
     async def shut(self, drain_s: float = 1.0, holder: Holder = NOBODY) -> tuple[Unknown, ...]:
         """Take control away, and give it to Ann once the gate has acknowledged."""
@@ -145,7 +147,8 @@ class Rig:
     async def open(self) -> tuple[str, ...]:
         """Give control to the agent."""
         epoch = Epoch(next(self._epochs))
-        return await self.gate.open(lambda: self.fence.push(THE_AGENT, epoch, 2000.0))
+        self.opened = await self.gate.open(lambda: self.fence.push(THE_AGENT, epoch, 2000.0))
+        return self.opened.notes
 
     def page(self) -> Page:
         """The page in front."""

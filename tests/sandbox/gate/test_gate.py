@@ -91,7 +91,7 @@ async def test_close_and_open_are_idempotent(rig: Rig, raw: Raw) -> None:
     await rig.shut()
     assert await rig.gate.close(0) == ()
     await rig.open()
-    assert await rig.gate.open(lambda: None) == ()
+    assert (await rig.gate.open(lambda: None)).notes == ()
     assert await raw.call("Browser.getVersion")
 
 
@@ -171,7 +171,7 @@ async def test_authority_is_asked(rig: Rig, raw: Raw) -> None:
         ("SystemInfo.getInfo", {}, "the machine"),
         ("Tethering.bind", {"port": 9222}, "nothing but the web"),
         ("Foo.bar", {}, "wasn't found"),
-        ("Baton.nonsense", {}, "describe, requestHandoff"),
+        ("Baton.nonsense", {}, "Baton has describe, .*requestHandoff"),
     ],
 )
 async def test_refused_in_every_state(rig: Rig, raw: Raw, method: str, params: dict[str, object], why: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Error, Page, Playwright, async_playwright
 
+from sandbox.cdp import CdpError
+from sandbox.screen import Tab
 from sandbox.words import THE_AGENT, Epoch
+from tests.sandbox.gate.rig import until
 
 if TYPE_CHECKING:
     from tests.sandbox.gate.rig import Rig, Site
@@ -163,12 +167,14 @@ async def test_popup_stayed(rig: Rig, site: Site, context: BrowserContext) -> No
     await press(page, rig)
 
 
-async def test_tab_replaced(rig: Rig, site: Site, context: BrowserContext) -> None:
-    """Where the human closed the tab and opened another, the page says it is closed and the new one works."""
+@pytest.mark.parametrize("used", ["click", "goto", "evaluate"])
+async def test_tab_replaced(rig: Rig, site: Site, context: BrowserContext, used: str) -> None:
+    """Where the human closed the tab and opened another, the page names the new one, then says that it is closed."""
     page = context.pages[0]
+    await press(page, rig)
     await rig.shut()
     old = rig.pages.all[0].target
-    await rig.connection.call("Target.createTarget", {"url": f"{site.here}/two"})
+    new = (await rig.connection.call("Target.createTarget", {"url": f"{site.here}/two?secret"}))["targetId"]
     await _until_pages(rig, 2)
     await rig.connection.call("Target.closeTarget", {"targetId": old})
     await _until_pages(rig, 1)
@@ -177,9 +183,55 @@ async def test_tab_replaced(rig: Rig, site: Site, context: BrowserContext) -> No
 
     fresh = await opened.value
     await fresh.wait_for_load_state()
+    assert rig.opened is not None
+    stale = rig.opened.stale.to_wire()
+    uses: dict[str, Callable[[], Awaitable[object]]] = {
+        "click": lambda: page.get_by_role("button").click(),
+        "goto": lambda: page.goto(f"{site.here}/"),
+        "evaluate": lambda: page.evaluate("1"),
+    }
+    with pytest.raises(Error, match=f"closed by the human; continue on target {new} at {site.here}/two$|{new}.*\n"):
+        await uses[used]()
+    await back(rig, context)
     assert page.is_closed()
     assert context.pages == [fresh]
     await press(fresh, rig)
+    assert stale == {"handles": 0, "documents": [{"target": old, "url": f"{site.here}/"}], "all": True}
+
+
+async def test_a_popup_of_the_agents_that_closed_is_told_so(rig: Rig, site: Site, context: BrowserContext) -> None:
+    """A sign-in popup that the agent knew and that closed itself meanwhile is closed for the agent too."""
+    page = context.pages[0]
+    async with page.expect_popup() as opened:
+        await page.evaluate("window.child = window.open('/popup')")
+    popup = await opened.value
+    await popup.wait_for_load_state()
+    await rig.shut()
+    await rig.js("void child.close()", rig.pages.all[0])
+    await _until_pages(rig, 1)
+    async with popup.expect_event("close"):
+        await back(rig, context)
+
+    assert context.pages == [page]
+    await press(page, rig)
+
+
+async def test_renderer_crashed_and_was_reloaded(rig: Rig, site: Site, context: BrowserContext) -> None:
+    """A page whose process died under the human and who loaded it again goes on working."""
+    page = context.pages[0]
+    await press(page, rig)
+    await rig.shut()
+    crashed: list[Tab] = []
+    end = rig.pages.on_crash(crashed.append)
+    with contextlib.suppress(CdpError, TimeoutError):
+        await rig.pages.call(rig.page(), "Page.crash", timeout=0.5)
+    await until(lambda: crashed)
+    end()
+    await rig.goto(site.here + "/two")
+    await back(rig, context)
+
+    assert page.url == f"{site.here}/two"
+    await press(page, rig)
 
 
 async def test_frames_of_another_origin_appear(rig: Rig, site: Site, context: BrowserContext) -> None:
@@ -272,6 +324,4 @@ async def test_fenced_at_the_last_step(rig: Rig, context: BrowserContext) -> Non
 
 
 async def _until_pages(rig: Rig, number: int) -> None:
-    from tests.sandbox.gate.rig import until
-
     await until(lambda: len(rig.pages.all) == number)
