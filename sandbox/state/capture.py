@@ -53,6 +53,19 @@ class Capture:
             storage |= look.storage
         return Snapshot(active.target if active else None, tuple(look.tab for look in looks), cookies, storage)
 
+    async def stores(self) -> Storage:
+        """Return only the cookies and the storage of all pages that answer, by their keys."""
+        cookies, *found = await asyncio.gather(self._cookies(), *(self._stores(page) for page in self._pages.all))
+        return {key: value for stores in (cookies, *found) for key, value in stores.items()}
+
+    async def _stores(self, page: Page) -> Storage:
+        try:
+            frames, _ = await self._worlds.frames(page, DEADLINE_S)
+        except UNANSWERED:
+            return {}
+        stores = await settled([self._worlds.run(frame, "storage", _MOST_KEYS, timeout=DEADLINE_S) for frame in frames])
+        return self._storage(stores)
+
     async def _look(self, page: Page, loading: bool, hangs: bool, begin: bool) -> _Look:
         url = page.url
         try:
@@ -96,7 +109,10 @@ class Capture:
             {frame.id: (frame.document, bare_url(frame.url)) for frame in frames},
             tuple(reader.fields), tuple(reader.elements), tuple(unfinished), reader.left_out, gone=reader.gone,
         )  # fmt: skip
-        return _Look(tab, self._storage(stores, reader))
+        for store in stores:
+            if store is not None and store["leftOut"]:
+                reader.leave("storage", store["leftOut"])
+        return _Look(tab, self._storage(stores))
 
     async def _frame(self, frame: Frame, begin: bool) -> tuple[dict[str, Any], float]:
         options = {"nodes": MAX_NODES, "bytes": MAX_BYTES, "longest": LONGEST, "keys": _MOST_KEYS}
@@ -107,14 +123,12 @@ class Capture:
             seen = await self._worlds.look(frame, options, DEADLINE_S)
         return seen, self._clock.monotonic()
 
-    def _storage(self, stores: list[dict[str, Any] | None], reader: Reader) -> Storage:
+    def _storage(self, stores: list[dict[str, Any] | None]) -> Storage:
         found: Storage = {}
         top = (stores[0] or {}).get("origin", "")
         for store in stores:
             if store is None:
                 continue
-            if store["leftOut"]:
-                reader.leave("storage", store["leftOut"])
             # Storage of a frame from elsewhere is kept apart by the site it is embedded in.
             origin = store["origin"] if store["origin"] == top else f"{store['origin']} in {top}"
             for area, key, value in store["storage"]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sandbox.state.noise import by_itself, tells_time, timeless
 from sandbox.state.roles import LIVE, TICKED
-from sandbox.state.snapshot import Element, Snapshot, TabState
+from sandbox.state.snapshot import Element, Motion, Snapshot, TabState
 
 SHOWN: Final = 200
 _MOST: Final = 500
+_ACTED_ON: Final = frozenset({"link", "button", "menuitem"})
+_SIGN_OUT: Final = re.compile(
+    r"^(sign|log)\s?-?(out|off)\b|^abmelden|^déconnexion|^se déconnecter|^cerrar sesión|^esci$|^uitloggen|^выйти"
+    r"|^退出|^登出|^ログアウト",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,21 @@ class Notes:
     """Whether all text the operator typed is secret."""
     downloads: tuple[Mapping[str, Any], ...] = ()
     dialogs: tuple[Mapping[str, Any], ...] = ()
+    inputs: tuple[float, ...] = ()
+    """When somebody acted, monotonic."""
+    navigations: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Frame id → when its document was replaced."""
+    written: Mapping[tuple[str, str, str], tuple[float, ...]] = field(default_factory=dict)
+    """Key of a cookie or of storage → when its value was seen to change."""
+
+    def moved(self, motion: Motion | None) -> bool:
+        """Whether that was the page's own doing."""
+        return by_itself(motion, self.inputs)
+
+    def replaced(self, frame: str) -> bool:
+        """Whether a frame went from document to document by itself."""
+        times = self.navigations.get(frame, ())
+        return bool(times) and self.moved(Motion(times[-1], times))
 
 
 def diff(before: Snapshot | None, after: Snapshot, notes: Notes) -> dict[str, Any]:
@@ -32,7 +55,9 @@ def diff(before: Snapshot | None, after: Snapshot, notes: Notes) -> dict[str, An
     now = after.current
     result: dict[str, Any] = {
         "url": {"before": None, "after": now.url if now else None, "title": now.title[:SHOWN] if now else ""},
+        "signed_in": {"before": None, "after": _signed_in(now)},
         "tabs": {"opened": [], "closed": [], "navigated": [], "reloaded": []},
+        "documents": {"replaced": []},
         "cookies": {"added": [], "removed": [], "changed": []},
         "storage": {"added": [], "removed": [], "changed": []},
         "fields": [],
@@ -47,10 +72,11 @@ def diff(before: Snapshot | None, after: Snapshot, notes: Notes) -> dict[str, An
         return result
     was = before.current
     result["url"]["before"] = was.url if was else None
+    result["signed_in"]["before"] = _signed_in(was)
     left: Counter[str] = Counter()
-    _tabs(before, after, result["tabs"])
-    result["cookies"] = _named(before.cookies, after.cookies, ("name", "domain", "path"), left)
-    result["storage"] = _named(before.storage, after.storage, ("origin", "area", "key"), left)
+    _tabs(before, after, notes, result["tabs"])
+    result["cookies"] = _named(before.cookies, after.cookies, ("name", "domain", "path"), notes, left)
+    result["storage"] = _named(before.storage, after.storage, ("origin", "area", "key"), notes, left)
     earlier = {tab.target: tab for tab in before.tabs}
     silent = []
     for tab in after.tabs:
@@ -59,22 +85,37 @@ def diff(before: Snapshot | None, after: Snapshot, notes: Notes) -> dict[str, An
         if not tab.answered or not old.answered:
             silent.append(tab.target)
             continue
+        _documents(old, tab, notes, result["documents"]["replaced"])
         _fields(old, tab, notes.secret, result["fields"])
-        _elements(old, tab, result["elements"])
+        _elements(old, tab, notes, result["elements"])
     _cut(result, left)
     result["left_out"] = {**dict(sorted(left.items())), **({"silent_tabs": silent} if silent else {})}
     return result
 
 
 def is_empty(result: Mapping[str, Any]) -> bool:
-    """Whether nothing changed (what is left out or unfinished aside)."""
+    """Whether nothing changed (what is left out or unfinished aside); noise is a change."""
     lists = [result["fields"], result["downloads"], result["dialogs"]]
     for group in ("tabs", "cookies", "storage", "elements"):
         lists.extend(result[group].values())
     return not any(lists) and not result.get("no_snapshot_before")
 
 
-def _tabs(before: Snapshot, after: Snapshot, result: dict[str, list[Any]]) -> None:
+def _signed_in(tab: TabState | None) -> bool | None:
+    """Whether the page offers to sign out (or asks for a password); None where it says neither."""
+    if tab is None:
+        return None
+    if any(element.role in _ACTED_ON and _SIGN_OUT.search(element.name) for element in tab.elements):
+        return True
+    return False if any(each.secret and each.role == "textbox" for each in tab.fields) else None
+
+
+def _marked(entry: dict[str, Any], noise: bool) -> dict[str, Any]:
+    """An entry, marked where it is the page's own doing."""
+    return {**entry, "noise": True} if noise else entry
+
+
+def _tabs(before: Snapshot, after: Snapshot, notes: Notes, result: dict[str, list[Any]]) -> None:
     old, new = ({tab.target: tab for tab in each.tabs} for each in (before, after))
     for target, tab in new.items():
         was = old.get(target)
@@ -82,24 +123,40 @@ def _tabs(before: Snapshot, after: Snapshot, result: dict[str, list[Any]]) -> No
             result["opened"].append({"tab": target, "url": tab.url, "title": tab.title[:SHOWN]})
         elif was.address != tab.address:
             moved = {"tab": target, "from": was.url, "to": tab.url, "title": tab.title[:SHOWN]}
-            result["navigated"].append(moved if was.url != tab.url else {**moved, "only": "query or fragment"})
+            entry = moved if was.url != tab.url else {**moved, "only": "query or fragment"}
+            result["navigated"].append(_marked(entry, notes.replaced(target)))
         elif was.document != tab.document and was.answered and tab.answered:
-            result["reloaded"].append({"tab": target, "url": tab.url})
+            result["reloaded"].append(_marked({"tab": target, "url": tab.url}, notes.replaced(target)))
     result["closed"] = [
         {"tab": target, "url": tab.url, "title": tab.title[:SHOWN]} for target, tab in old.items() if target not in new
     ]
+
+
+def _documents(old: TabState, new: TabState, notes: Notes, result: list[Any]) -> None:
+    """Handles to elements of a replaced document are stale; so are those of frames that are gone with it."""
+    for frame, (document, _) in old.documents.items():
+        now, url = new.documents.get(frame, ("", None))
+        if now != document and len(result) < _MOST:
+            entry = {"tab": new.target, "frame": old.documents[frame][1] if frame != new.target else "", "url": url}
+            result.append(_marked(entry, notes.replaced(frame)))
 
 
 def _named(
     before: Mapping[tuple[str, str, str], bytes],
     after: Mapping[tuple[str, str, str], bytes],
     names: tuple[str, str, str],
+    notes: Notes,
     left: Counter[str],
-) -> dict[str, list[dict[str, str]]]:
-    def listed(keys: Iterable[tuple[str, str, str]]) -> list[dict[str, str]]:
+) -> dict[str, list[dict[str, Any]]]:
+    def entry(key: tuple[str, str, str]) -> dict[str, Any]:
+        times = notes.written.get(key, ())
+        named = dict(zip(names, (part[:SHOWN] for part in key), strict=True))
+        return _marked(named, bool(times) and notes.moved(Motion(times[-1], times)))
+
+    def listed(keys: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
         ordered = sorted(keys)
         left.update({"cookies and storage": max(0, len(ordered) - _MOST)} if len(ordered) > _MOST else {})
-        return [dict(zip(names, (part[:SHOWN] for part in key), strict=True)) for key in ordered[:_MOST]]
+        return [entry(key) for key in ordered[:_MOST]]
 
     return {
         "added": listed(after.keys() - before.keys()),
@@ -109,59 +166,76 @@ def _named(
 
 
 def _fields(old: TabState, new: TabState, secret_lease: bool, result: list[Any]) -> None:
-    by_node = {field.node: field for field in old.fields}
+    by_node = {each.node: each for each in old.fields}
     by_place = dict(zip(_places(old), old.fields, strict=True)) if old.url == new.url else {}
-    for place, field in zip(_places(new), new.fields, strict=True):
-        was = by_node.get(field.node) or by_place.get(place)
-        if was is not None and was.digest == field.digest:
+    for place, now in zip(_places(new), new.fields, strict=True):
+        was = by_node.get(now.node) or by_place.get(place)
+        if was is not None and was.digest == now.digest:
             continue
-        if was is None and (field.default or not field.filled):
+        if was is None and (now.default or not now.filled):
             continue
-        if was is None and field.role in TICKED and field.shown == "unchecked":
+        if was is None and now.role in TICKED and now.shown == "unchecked":
             continue
         entry: dict[str, Any] = {
             "tab": new.target,
-            "frame": field.frame,
-            "label": field.label[:SHOWN],
-            "role": field.role,
+            "frame": now.frame,
+            "label": now.label[:SHOWN],
+            "role": now.role,
         }
-        if field.secret or (was is not None and was.secret) or (secret_lease and field.typed):
+        if now.secret or (was is not None and was.secret) or (secret_lease and now.typed):
             filled = was is not None and was.filled
-            change = "emptied" if not field.filled else "changed" if filled else "filled"
+            change = "emptied" if not now.filled else "changed" if filled else "filled"
             result.append({**entry, "secret": True, "change": change})
         else:
-            result.append({**entry, "before": was.shown[:SHOWN] if was else "", "after": field.shown[:SHOWN]})
+            result.append({**entry, "before": was.shown[:SHOWN] if was else "", "after": now.shown[:SHOWN]})
 
 
 def _places(tab: TabState) -> list[tuple[str, str, str, int]]:
     seen: Counter[tuple[str, str, str]] = Counter()
     places = []
-    for field in tab.fields:
-        key = (field.frame, field.role, field.label)
+    for each in tab.fields:
+        key = (each.frame, each.role, each.label)
         places.append((*key, seen[key]))
         seen[key] += 1
     return places
 
 
-def _elements(old: TabState, new: TabState, result: dict[str, list[Any]]) -> None:
+def _elements(old: TabState, new: TabState, notes: Notes, result: dict[str, list[Any]]) -> None:
     """Equal role and name cancel out first: what a page merely redraws or reorders has not changed."""
     gone, come = _rest(old.elements, new.elements), _rest(new.elements, old.elements)
     earlier = {element.node: element for element in gone}
+    moving = {document for tab in (old, new) for frame, (document, _) in tab.documents.items() if notes.replaced(frame)}
+    added = []
     for element in come:
         was = earlier.get(element.node)
+        if was is None or was.role != element.role:
+            added.append(element)
+            continue
+        del earlier[element.node]
+        noise = notes.moved(element.moved) or tells_time(was.name, element.name)
+        result["changed"].append(_changed(was, element, new.target, noise))
+    clocks = {timeless(element.name): element for element in earlier.values() if timeless(element.name)}
+    for element in added:
+        was = clocks.pop(timeless(element.name), None)
         if was is not None and was.role == element.role:
-            del earlier[element.node]
-            result["changed"].append(
-                {"role": element.role, "before": was.name[:SHOWN], "after": element.name[:SHOWN], "tab": new.target}
-            )
-        else:
-            result["added"].append({"role": element.role, "name": element.name[:SHOWN], "tab": new.target})
-    left = set(earlier)
-    result["removed"].extend(
-        {"role": element.role, "name": element.name[:SHOWN], "tab": new.target}
-        for element in gone
-        if element.node in left
-    )
+            del earlier[was.node]
+            result["changed"].append(_changed(was, element, new.target, noise=True))
+            continue
+        noise = notes.moved(element.came) if element.came else element.node[0] in moving
+        entry = {"role": element.role, "name": element.name[:SHOWN], "tab": new.target}
+        result["added"].append(_marked(entry, noise))
+    for element in gone:
+        if element.node not in earlier:
+            continue
+        motion = new.gone.get(element.node)
+        noise = notes.moved(motion) if motion else element.node[0] in moving
+        entry = {"role": element.role, "name": element.name[:SHOWN], "tab": new.target}
+        result["removed"].append(_marked(entry, noise))
+
+
+def _changed(was: Element, now: Element, tab: str, noise: bool) -> dict[str, Any]:
+    entry = {"role": now.role, "before": was.name[:SHOWN], "after": now.name[:SHOWN], "tab": tab}
+    return _marked(entry, noise)
 
 
 def _rest(these: tuple[Element, ...], others: tuple[Element, ...]) -> list[Element]:
@@ -200,7 +274,7 @@ def _kind(what: str) -> str:
 def _cut(result: dict[str, Any], left: Counter[str]) -> None:
     for name, entries in (("fields", result["fields"]), *result["elements"].items()):
         if len(entries) > _MOST:
-            # Whatever is cut, not what the page says by itself.
-            entries.sort(key=lambda entry: entry["role"] not in LIVE)
+            # Whatever is cut, not what the page says in so many words, and noise first.
+            entries.sort(key=lambda entry: ("noise" in entry, entry["role"] not in LIVE))
             left[name if name == "fields" else f"elements {name}"] += len(entries) - _MOST
             del entries[_MOST:]

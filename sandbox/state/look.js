@@ -40,6 +40,7 @@
   const ELEMENT = 1;
   const TEXT = 3;
   const MOST_TIMES = 32;
+  const FIRST_TIMES = 8;
   const MOST_REMOVED = 2000;
   const MOST_RECORDS = 200000;
   const TOGETHER_MS = 40;
@@ -71,8 +72,8 @@
   function note(node, now, kept = moves) {
     const times = timesOf(node, kept);
     if (times.length && now - times[times.length - 1] < TOGETHER_MS) return;
-    if (times.length < MOST_TIMES) times.push(now);
-    else times[MOST_TIMES - 1] = now;
+    if (times.length >= MOST_TIMES) times.splice(FIRST_TIMES, 1);
+    times.push(now);
   }
 
   // The nearest element that was reported moves when something inside it does.

@@ -16,6 +16,7 @@ from sandbox.state.check import Checker
 from sandbox.state.conditions import parse_condition
 from sandbox.state.diff import Notes, diff
 from sandbox.state.guard import Guard
+from sandbox.state.motions import Motions
 from sandbox.state.secrecy import scrub
 from sandbox.state.snapshot import Digest, Snapshot
 from sandbox.state.text import text
@@ -57,6 +58,7 @@ class StateRoom:
         worlds = Worlds(pages)
         self._capture = Capture(pages, worlds, Digest(key), clock)
         self._checker = Checker(pages, worlds)
+        self._motions = Motions(pages, self._capture, clock)
         self._guard = Guard(pages, worlds, clock, set_masks)
         self._marks: dict[str, _Mark] = {}
         self._loading: set[str] = set()
@@ -72,6 +74,7 @@ class StateRoom:
         for mark in self._marks.values():
             mark.values.clear()
         self._marks[label] = _Mark(snapshot, picture, self._guard.tainted)
+        self._motions.begin()
         while len(self._marks) > _MOST_LABELS:
             del self._marks[next(iter(self._marks))]
         tab = snapshot.current
@@ -82,11 +85,15 @@ class StateRoom:
 
         The mark is kept, so that the same can be asked again. An unknown label says that there was no snapshot before.
         """
+        self._motions.end()
         snapshot, picture = await self._now()
         mark = self._marks.get(label)
         notes = Notes(self._guard.tainted)
         if mark is not None:
-            notes = Notes(mark.secret or self._guard.tainted, tuple(mark.downloads.values()), tuple(mark.dialogs))
+            notes = Notes(
+                mark.secret or self._guard.tainted, tuple(mark.downloads.values()), tuple(mark.dialogs),
+                self._motions.inputs, self._motions.navigations, self._motions.written,
+            )  # fmt: skip
         values = set(self._guard.values)
         if mark is not None:
             mark.values |= values
@@ -142,13 +149,19 @@ class StateRoom:
 
     def note_dialog(self, kind: str, origin: str, accepted: bool) -> None:
         """A dialog of a page was answered."""
+        self._motions.note_input()
         for mark in self._marks.values():
             if len(mark.dialogs) < _MOST_NOTES:
                 mark.dialogs.append({"kind": kind, "origin": bare_url(origin), "accepted": accepted})
 
+    def note_input(self) -> None:
+        """An operator acts. What a page does before the first time is its own doing."""
+        self._motions.note_input()
+
     async def close(self) -> None:
         """Stop watching and forget everything."""
         self._end()
+        self._motions.close()
         self._marks.clear()
         await self._guard.close()
 

@@ -13,20 +13,64 @@ from typing import Any, Final
 LIMIT: Final = 6000
 _QUOTED: Final = 100
 _FEW: Final = 8
+_EXAMPLES: Final = 3
 _SIGN_IN: Final = re.compile(r"sess|sid$|^sid|auth|token|login|user|account|remember|jwt", re.IGNORECASE)
 _TELLING: Final = ("alert", "alertdialog", "dialog", "status")
 
 
 def text(diff: Mapping[str, Any]) -> str:
     """Return the text of a diff made by `diff.diff`."""
-    lines = [_where(diff)]
+    lines = [_where(diff), *_signed_in(diff)]
+    first = len(lines)
+    own, diff = _noise(diff), _without_noise(diff)
     if diff.get("no_snapshot_before"):
         lines.append("There was no snapshot before the handoff, so what changed is not known. Look at the page again.")
     for section in _SECTIONS:
         lines.extend(section(diff))
-    if len(lines) == 1:
-        lines.append("Nothing changed while the human had control.")
-    return _fit(lines)
+    if len(lines) == first:
+        lines.append("Nothing changed while the human had control" + (", but by itself." if own else "."))
+    return _fit([*lines, *own])
+
+
+def _signed_in(diff: Mapping[str, Any]) -> list[str]:
+    said = diff["signed_in"]
+    if said["after"] is None and not said["before"]:
+        return []
+    now = {
+        True: "The page offers to sign out: signed in",
+        False: "The page asks for a secret",
+        None: "The page no longer offers to sign out",
+    }
+    was = {True: "before: signed in", False: "before: it asked for one", None: "before: not said"}
+    return (
+        [f"{now[said['after']]} ({was[said['before']]})."]
+        if said["after"] != said["before"]
+        else [f"{now[said['after']]}."]
+    )
+
+
+def _without_noise(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _without_noise(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_without_noise(each) for each in data if not (isinstance(each, Mapping) and each.get("noise"))]
+    return data
+
+
+def _noise(diff: Mapping[str, Any]) -> list[str]:
+    """One line about what the page moved by itself."""
+    groups = {
+        "tab(s)": [*diff["tabs"]["navigated"], *diff["tabs"]["reloaded"]],
+        "element(s)": [each for entries in diff["elements"].values() for each in entries],
+        "cookie(s)": [each for entries in diff["cookies"].values() for each in entries],
+        "key(s) of storage": [each for entries in diff["storage"].values() for each in entries],
+    }
+    counted = {what: [each for each in entries if each.get("noise")] for what, entries in groups.items()}
+    shown = [f"{len(entries)} {what}" for what, entries in counted.items() if entries]
+    if not shown:
+        return []
+    names = [_quote(each.get("after") or each.get("name"), 40) for each in counted["element(s)"][:_EXAMPLES]]
+    return [f"The page also changed by itself: {', '.join(shown)}{', as ' + ', '.join(names) if names else ''}."]
 
 
 def _fit(lines: Sequence[str]) -> str:
@@ -82,6 +126,11 @@ def _tabs(diff: Mapping[str, Any]) -> list[str]:
         *_block("Tabs navigated:", moved),
         *_block("Tabs reloaded:", (_link(each["url"]) for each in tabs["reloaded"])),
     ]
+
+
+def _documents(diff: Mapping[str, Any]) -> list[str]:
+    replaced = [_link(each["frame"] or each["url"]) for each in diff["documents"]["replaced"]]
+    return _block("Documents replaced (what you know of their elements is stale):", replaced, 4)
 
 
 def _messages(diff: Mapping[str, Any]) -> list[str]:
@@ -179,5 +228,5 @@ def _left_out(diff: Mapping[str, Any]) -> list[str]:
 
 
 _SECTIONS: Final[tuple[Callable[[Mapping[str, Any]], list[str]], ...]] = (
-    _tabs, _messages, _dialogs, _downloads, _fields, _cookies, _unfinished, _elements, _storage, _left_out,
+    _tabs, _messages, _dialogs, _downloads, _fields, _cookies, _unfinished, _elements, _storage, _documents, _left_out,
 )  # fmt: skip

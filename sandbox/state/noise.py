@@ -1,0 +1,69 @@
+"""What a page moves by itself: clocks, adverts, feeds. Pure.
+
+A change is the page's own when nobody had acted yet, when it keeps the rhythm of a timer, or when its part of the page
+moves again and again while nobody acts. Whatever else is doubtful counts as the human's, so that nothing is hidden.
+All times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from sandbox.state.snapshot import Motion
+
+AT_ONCE_S: Final = 0.15
+"""A page answers a key or a click at once within this time."""
+CAUSED_S: Final = 1.2
+"""What moves longer after the last input than this may still be its effect, but not when it does so repeatedly."""
+_RHYTHM: Final = 3
+_REGULAR: Final = 0.2
+_MOSTLY: Final = 0.8
+_CLOCK: Final = re.compile(
+    r"\d{1,2}[:.h]\d{2}([:.]\d{2})?(\s?[ap]m)?|\d+\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?)\b(\s+ago)?",
+    re.IGNORECASE,
+)
+
+
+def by_itself(motion: Motion | None, inputs: Sequence[float]) -> bool:
+    """Whether what happened at `motion.at` was the page's own doing. `inputs`: when somebody acted, in order."""
+    if motion is None:
+        return False
+    at, times = motion
+    if inputs and at < inputs[0]:
+        return True
+    alone = [each for each in times if _since(each, inputs) > CAUSED_S]
+    prompt = sum(_since(each, inputs) <= AT_ONCE_S for each in times)
+    if times and prompt >= _MOSTLY * len(times):
+        return False
+    if alone and _rhythmic(times):
+        return True
+    return len(alone) > 1 and _since(at, inputs) > CAUSED_S
+
+
+def tells_time(before: str, after: str) -> bool:
+    """Whether two texts differ only in a time of day or in how long ago something was."""
+    return before != after and bool(timeless(before)) and timeless(before) == timeless(after)
+
+
+def timeless(text: str) -> str:
+    """Return a text with its times blotted out; "" where it tells none."""
+    plain, count = _CLOCK.subn("#", text)
+    return plain if count else ""
+
+
+def _since(at: float, inputs: Sequence[float]) -> float:
+    index = bisect_right(inputs, at)
+    return at - inputs[index - 1] if index else float("inf")
+
+
+def _rhythmic(times: Sequence[float]) -> bool:
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    if len(gaps) < _RHYTHM - 1:
+        return False
+    usual = median(gaps)
+    return sum(abs(gap - usual) <= _REGULAR * usual for gap in gaps) >= _MOSTLY * len(gaps)

@@ -1,0 +1,45 @@
+"""What is the page's own doing, and what may be the human's."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.state.noise import by_itself, tells_time
+from sandbox.state.snapshot import Motion
+
+SECONDS = tuple(float(n) for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("motion", "inputs", "own"),
+    [
+        pytest.param(None, (5.0,), False, id="nothing known"),
+        pytest.param(Motion(1.0, (1.0,)), (5.0,), True, id="before anyone acted"),
+        pytest.param(Motion(5.1, (5.1,)), (5.0,), False, id="at once after a click"),
+        pytest.param(Motion(7.5, (7.5,)), (5.0,), False, id="once, a while after a click"),
+        pytest.param(Motion(19.0, SECONDS), (4.5, 8.7), True, id="a clock"),
+        pytest.param(Motion(9.0, SECONDS[:10]), (8.95,), True, id="a clock that strikes with the click"),
+        pytest.param(Motion(5.1, (5.1, 8.0, 14.0)), (5.0,), False, id="a part that moves later too"),
+        pytest.param(Motion(14.0, (5.1, 8.0, 14.0)), (5.0,), True, id="moves again and again while nobody acts"),
+        pytest.param(
+            Motion(2.05, (1.05, 1.3, 1.55, 1.8, 2.05)),
+            (1.0, 1.25, 1.5, 1.75, 2.0),
+            False,
+            id="a count of what is typed",
+        ),
+        pytest.param(Motion(5.1, (0.5, 5.1)), (5.0,), False, id="the agent's last deed showed before the click"),
+        pytest.param(Motion(5.1, ()), (), False, id="nobody acted, it moved once"),
+    ],
+)
+def test_whose_doing_it_was(motion: Motion | None, inputs: tuple[float, ...], own: bool) -> None:
+    """Doubt counts for the human, so that nothing they did is hidden."""
+    assert by_itself(motion, inputs) is own
+
+
+def test_a_time_is_known_by_its_form() -> None:
+    """Times of day and ages are; counts are not."""
+    assert tells_time("It is 12:00:01", "It is 12:00:09")
+    assert tells_time("Posted 2 minutes ago", "Posted 3 minutes ago")
+    assert not tells_time("Cart (0)", "Cart (1)")
+    assert not tells_time("12:00:01", "12:00:01")
+    assert not tells_time("Opens 12:00", "Closed since 12:00")
