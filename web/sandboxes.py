@@ -23,6 +23,7 @@ from agent_bridge.control.errors import SandboxClosed
 from agent_bridge.control.words import Change, Phase
 from agent_bridge.store.sandboxes import SandboxRecord, SandboxStore
 from agent_bridge.words import Role
+from sandbox.gate import WhileHeld
 from sandbox.host.keepers import Keepers, SandboxSpec
 from sandbox.host.link import KeeperLink
 from sandbox.host.raw import RawEnd
@@ -96,6 +97,7 @@ class Sandboxes:
         width: int | None = None,
         height: int | None = None,
         name: str | None = None,
+        while_held: str | None = None,
     ) -> Wire:
         """Open a sandbox on `url`; returns its wire form, whose `cdp_url` carries the right to connect, this once.
 
@@ -112,13 +114,14 @@ class Sandboxes:
         self._opening += 1
         try:
             # Whoever asked may hang up meanwhile; what was begun is finished, and is theirs to list or close.
-            return await asyncio.shield(asyncio.ensure_future(self._start(owner, url, width, height, name)))
+            return await asyncio.shield(asyncio.ensure_future(self._start(owner, url, width, height, name, while_held)))
         finally:
             self._opening -= 1
 
     async def _start(
-        self, owner: str, url: str | None, width: int | None, height: int | None, name: str | None
-    ) -> Wire:
+        self, owner: str, url: str | None, width: int | None, height: int | None, name: str | None,
+        while_held: str | None,
+    ) -> Wire:  # fmt: skip
         sandbox = SandboxId(new_id("sb"))
         width, height = width or self._settings.width, height or self._settings.height
         shown = clean_name(name) if name else _name_for(url)
@@ -127,7 +130,8 @@ class Sandboxes:
             secret = new_secret(CAPABILITY_PREFIX)
             record = SandboxRecord(
                 sandbox, shown, owner, self._clock.now(), width, height,
-                str(link.hello.isolation["level"]) if link.hello else "", document={"capability": digest(secret)},
+                str(link.hello.isolation["level"]) if link.hello else "",
+                document={"capability": digest(secret), "while_held": while_held},
             )  # fmt: skip
             await self._records.add(record)
             self._wire_up(link)
@@ -322,6 +326,17 @@ class Sandboxes:
         if record.owner == SERVER:
             return Caller(SERVER, Role.AGENT)
         return await self._access.by_id(record.owner)
+
+    async def while_held(self, sandbox: SandboxId, asked: str | None) -> WhileHeld:
+        """Return what becomes of a client's commands while the agent is stopped: as it asks, or its sandbox's default.
+
+        Raises `NotFound`, `BadRequest`.
+        """
+        wanted = asked or (await self._record(sandbox)).document.get("while_held") or self._settings.while_held
+        try:
+            return WhileHeld(wanted)
+        except ValueError as error:
+            raise BadRequest("while_held is 'refuse' or 'wait'", field="while_held") from error
 
     async def dial(self, sandbox: SandboxId, path: str, query: Mapping[str, str]) -> ClientConnection:
         """Open a WebSocket to a sandbox's keeper. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""

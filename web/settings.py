@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sandbox.gate import WhileHeld
 from streaming.rtc.settings import DatagramSettings, Places, TurnSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -52,6 +53,11 @@ class Settings(BaseSettings):
     )
     launch_s: float = Field(60, gt=0, description="How long a sandbox may take to start.")
 
+    while_held: WhileHeld = Field(
+        WhileHeld.REFUSE,
+        description="What becomes of an agent's commands while it does not hold control: `refuse` or `wait`. "
+        "A sandbox, and a connection (`?while_held=`), may say otherwise.",
+    )
     lease_s: float = Field(20, gt=0, description="How long an operator's lease lasts without a heartbeat.")
     heartbeat_s: float = Field(5, gt=0, description="How often the console renews the lease.")
     drain_s: float = Field(2, ge=0, description="How long commands in flight may finish when the gate closes.")

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from sandbox.authority import Authority
 from sandbox.fence import Fence
+from sandbox.gate import WhileHeld
 from sandbox.keeper.assembly import Assembly
 from sandbox.keeper.control import Control, open_page
 from sandbox.keeper.files import SOCKET, KeeperConfig, KeeperRecord, socket_address
@@ -28,7 +29,7 @@ from sandbox.keeper.parts import KeptScreen
 from sandbox.keeper.peer import Peer
 from sandbox.pages import Pages
 from sandbox.processes import Process
-from sandbox.words import CODES, BatonError, Clock, Conflict, Gone, Kind, SystemClock, Unavailable
+from sandbox.words import CODES, BadRequest, BatonError, Clock, Conflict, Gone, Kind, SystemClock, Unavailable
 
 type Handler = Callable[[ServerConnection, Mapping[str, str]], Awaitable[None]]
 """Serves one WebSocket of one path, until it closes."""
@@ -220,7 +221,7 @@ class Keeper:
     async def _serve_cdp(self, connection: ServerConnection, query: Mapping[str, str]) -> None:
         self._news.agent_soon()
         try:
-            await self._up().gate.serve(connection, query.get("client", ""))
+            await self._up().gate.serve(connection, query.get("client", ""), _while_held(query))
         finally:
             self._news.agent_soon()
 
@@ -354,6 +355,13 @@ class Keeper:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task failed", error=type(error).__name__, where=where(error))
+
+
+def _while_held(query: Mapping[str, str]) -> WhileHeld:
+    try:
+        return WhileHeld(query.get("while_held", WhileHeld.REFUSE))
+    except ValueError as error:
+        raise BadRequest("while_held is 'refuse' or 'wait'") from error
 
 
 async def _keep_alive(connection: ServerConnection) -> None:

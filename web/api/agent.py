@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, WebSocket
 
@@ -47,7 +47,9 @@ async def cdp(websocket: WebSocket, sandbox: str) -> None:
     services = services_of(websocket)
     try:
         caller, recheck = await _admit(websocket, SandboxId(sandbox))
-        upstream = await services.sandboxes.dial_raw(SandboxId(sandbox), "/cdp", {"client": new_id("cl")})
+        held = await services.sandboxes.while_held(SandboxId(sandbox), websocket.query_params.get("while_held"))
+        query = {"client": new_id("cl"), "while_held": held.value}
+        upstream = await services.sandboxes.dial_raw(SandboxId(sandbox), "/cdp", query)
     except BatonError as error:
         await refuse(websocket, error, browser=False)
         return
@@ -57,8 +59,8 @@ async def cdp(websocket: WebSocket, sandbox: str) -> None:
 
 
 def _socket_url(services: Give, request: Request, sandbox: SandboxId) -> str:
-    token = request.query_params.get("token")
-    return services.sandboxes.cdp_url(sandbox) + (f"?token={quote(token)}" if token else "")
+    kept = {name: value for name in ("token", "while_held") if (value := request.query_params.get(name))}
+    return services.sandboxes.cdp_url(sandbox) + (f"?{urlencode(kept)}" if kept else "")
 
 
 @router.get("/sandboxes/{sandbox}/cdp/json/version", response_model=None, responses=errors(401, 403, 404, 410))

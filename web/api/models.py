@@ -30,6 +30,9 @@ class OpenSandbox(Strict):
     width: int | None = Field(None, ge=320, le=4096, description="Pixels; even.", multiple_of=2)
     height: int | None = Field(None, ge=240, le=4096, description="Pixels; even.", multiple_of=2)
     name: Annotated[str, StringConstraints(max_length=80)] | None = Field(None, description="Shown to operators.")
+    while_held: Literal["refuse", "wait"] | None = Field(
+        None, description="What becomes of its commands while it does not hold control; the server's setting if absent."
+    )
 
 
 class AskHandoff(Strict):
