@@ -62,5 +62,6 @@ class Role(StrEnum):
 
     AGENT = "agent"
     OPERATOR = "operator"
+    SUPERVISOR = "supervisor"
     QA = "qa"
     ADMIN = "admin"

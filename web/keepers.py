@@ -90,6 +90,9 @@ class Requests:
                 return await self._ask(params)
             case "handoff.get":
                 return self._wire(await self._mine(params))
+            case "handoff.extend":
+                mine = await self._mine(params)
+                return self._wire(await self.broker.extend_handoff(mine.id, params["timeout_s"]))
             case "handoff.cancel":
                 return self._wire(await self.broker.cancel((await self._mine(params)).id))
             case _:

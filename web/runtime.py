@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
     from agent_bridge.access.service import Access
+    from agent_bridge.words import Role
     from sandbox.words import OperatorId
     from streaming.hub import StreamHub
     from web.services import Services
@@ -123,14 +124,18 @@ async def serving(settings: Settings) -> AsyncIterator[Services]:
 
 async def create_token(settings: Settings, role: str, name: str, days: float | None) -> str:
     """Make a token and return it. Raises `BadRequest` for an unknown role."""
+    async with stored(settings) as access:
+        expires_s = None if days is None else days * 86400
+        return (await access.create_token(name or role, _role(role), expires_s=expires_s))[1]
+
+
+def _role(name: str) -> Role:
     from agent_bridge.words import Role
     from sandbox.words import BadRequest
 
-    if role not in set(Role):
-        raise BadRequest(f"there is no role {role}; the roles are {', '.join(Role)}", field="role")
-    async with stored(settings) as access:
-        expires_s = None if days is None else days * 86400
-        return (await access.create_token(name or role, Role(role), expires_s=expires_s))[1]
+    if name not in set(Role):
+        raise BadRequest(f"there is no role {name}; the roles are {', '.join(Role)}", field="role")
+    return Role(name)
 
 
 async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
@@ -154,10 +159,10 @@ async def revoke_token(settings: Settings, token: str) -> None:
         await access.revoke_token(token)
 
 
-async def make_link(settings: Settings, name: str) -> str:
-    """Make a one-use link that signs an operator in; returns its URL."""
+async def make_link(settings: Settings, name: str, role: str = "operator") -> str:
+    """Make a one-use link that signs an operator, or a supervisor, in; returns its URL. Raises `BadRequest`."""
     async with stored(settings) as access:
-        return (await access.create_link(name=name))[1]
+        return (await access.create_link(name=name, role=_role(role)))[1]
 
 
 if __name__ == "__main__":

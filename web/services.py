@@ -96,7 +96,9 @@ def access_of(settings: Settings, clock: Clock, database: Database) -> Access:
 def control_settings(settings: Settings) -> ControlSettings:
     """Return the durations and bounds of control that these settings ask for."""
     return ControlSettings(
-        lease_s=settings.lease_s, heartbeat_s=settings.heartbeat_s, drain_s=settings.drain_s,
+        lease_s=settings.lease_s, heartbeat_s=settings.heartbeat_s, grace_s=settings.grace_s, idle_s=settings.idle_s,
+        idle_warning_s=settings.idle_warning_s, ceiling_s=settings.ceiling_s, extension_s=settings.extension_s,
+        drain_s=settings.drain_s,
         deadline_s=settings.deadline_s, max_deadline_s=settings.max_deadline_s,
         max_instructions=settings.max_instructions,
     )  # fmt: skip

@@ -60,6 +60,17 @@ class Settings(BaseSettings):
     )
     lease_s: float = Field(20, gt=0, description="How long an operator's lease lasts without a heartbeat.")
     heartbeat_s: float = Field(5, gt=0, description="How often the console renews the lease.")
+    grace_s: float = Field(
+        20, gt=0, description="How long a handoff is kept for the operator whose heartbeat was lost."
+    )
+    idle_s: float = Field(600, gt=0, description="How long an operator may hold control without any input.")
+    idle_warning_s: float = Field(
+        30, ge=0, description="How long before a lease ends the console begins to count down."
+    )
+    ceiling_s: float = Field(3600, gt=0, description="How long one lease may last in all.")
+    extension_s: float = Field(
+        1800, gt=0, description="By how much an operator may lengthen that, once in a handoff, with a reason."
+    )
     drain_s: float = Field(2, ge=0, description="How long commands in flight may finish when the gate closes.")
     deadline_s: float = Field(1800, gt=0, description="A handoff's deadline where the agent names no timeout.")
     max_deadline_s: float = Field(86400, gt=0, description="The longest timeout an agent may name.")

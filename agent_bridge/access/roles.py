@@ -29,10 +29,23 @@ class Permission(StrEnum):
     QUEUE_READ = "queue.read"
     IMAGES_OWN = "images.own"
     IMAGES = "images"
+    HANDOFF_EXTEND_OWN = "handoff.extend.own"
+    HANDOFF_EXTEND = "handoff.extend"
     CONTROL = "control"
+    CONTROL_FORCE = "control.force"
     WATCH = "watch"
     EVENTS = "events"
 
+
+_OPERATOR: Final = frozenset(
+    {
+        Permission.SANDBOX_READ, Permission.HANDOFF_READ, Permission.HANDOFF_EXTEND, Permission.QUEUE_READ,
+        Permission.IMAGES, Permission.CONTROL, Permission.WATCH, Permission.EVENTS,
+    }
+)  # fmt: skip
+
+OPERATORS: Final = frozenset({Role.OPERATOR, Role.SUPERVISOR})
+"""The roles that a human takes over in: whoever has one is an operator with a name."""
 
 PERMISSIONS: Final[MappingProxyType[Role, frozenset[Permission]]] = MappingProxyType(
     {
@@ -40,15 +53,11 @@ PERMISSIONS: Final[MappingProxyType[Role, frozenset[Permission]]] = MappingProxy
             {
                 Permission.SANDBOX_OPEN, Permission.SANDBOX_READ_OWN, Permission.SANDBOX_CLOSE_OWN, Permission.CDP_OWN,
                 Permission.HANDOFF_ASK_OWN, Permission.HANDOFF_READ_OWN, Permission.HANDOFF_CANCEL_OWN,
-                Permission.IMAGES_OWN,
+                Permission.HANDOFF_EXTEND_OWN, Permission.IMAGES_OWN,
             }
         ),
-        Role.OPERATOR: frozenset(
-            {
-                Permission.SANDBOX_READ, Permission.HANDOFF_READ, Permission.QUEUE_READ, Permission.IMAGES,
-                Permission.CONTROL, Permission.WATCH, Permission.EVENTS,
-            }
-        ),
+        Role.OPERATOR: _OPERATOR,
+        Role.SUPERVISOR: _OPERATOR | {Permission.CONTROL_FORCE},
         Role.QA: frozenset({Permission.QUEUE_READ}),
         Role.ADMIN: frozenset(
             {

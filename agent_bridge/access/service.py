@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from agent_bridge.access.roles import OPERATORS
 from agent_bridge.access.secrets import TOKEN_PREFIX, digest, new_secret
 from agent_bridge.access.words import (
     AccessRecords,
@@ -58,7 +59,7 @@ class Access:
     async def create_token(self, name: str, role: Role, *, expires_s: float | None = None) -> tuple[Token, str]:
         """Make a token; returns it and its secret, which cannot be had again. Raises `BadRequest` for an empty name."""
         now = self.clock.now()
-        operator = await self._new_operator(name) if role is Role.OPERATOR else None
+        operator = await self._new_operator(name) if role in OPERATORS else None
         secret = new_secret(TOKEN_PREFIX)
         token = Token(
             new_id("tk"), clean_name(name), role, now, now + expires_s if expires_s is not None else None,
@@ -113,7 +114,14 @@ class Access:
         take: bool = False,
         expires_s: float | None = None,
     ) -> tuple[Link, str]:
-        """Make a one-use link; returns it and its full URL, the secret in the fragment, which no server ever sees."""
+        """Make a one-use link; returns it and its full URL, the secret in the fragment, which no server ever sees.
+
+        Raises `BadRequest` for a role that nobody signs in with.
+        """
+        if role not in OPERATORS:
+            raise BadRequest(
+                f"a link signs in an operator or a supervisor; for {role} make a token", field="role", role=role.value
+            )
         now = self.clock.now()
         secret = new_secret(LINK_PREFIX)
         link = Link(

@@ -1,8 +1,10 @@
 """The console's ear: a snapshot of queue, sandboxes and control, then every change as it happens.
 
-Down: `{"type": "snapshot", "queue", "sandboxes", "control", "now"}`, then `{"type": "control", "control", "now"}`,
-`{"type": "handoff", "handoff", "now"}`, `{"type": "sandbox", "sandbox", "now"}`, and the answers
-`{"type": "lease", "sandbox", "epoch", "expires_at", "now"}` or `{"type": "refused", "sandbox", "epoch", …error}`.
+Down: `{"type": "snapshot", "queue", "sandboxes", "control", "limits", "now"}`, then
+`{"type": "control", "control", "now"}`, `{"type": "handoff", "handoff", "now"}`,
+`{"type": "sandbox", "sandbox", "now"}`, and the answers
+`{"type": "lease", "sandbox", "epoch", "expires_at", "idle_at", "ends_at", "extended", "now"}` or
+`{"type": "refused", "sandbox", "epoch", …error}`.
 Up: `{"type": "heartbeat", "sandbox", "epoch"}` renews a lease.
 """
 
@@ -98,6 +100,7 @@ class Feed:
             "control": {
                 view.sandbox: view.to_wire(now) for view in services.broker.views() if view.phase is not Phase.CLOSED
             },
+            "limits": services.broker.settings.limits(),
             "now": now,
         }
 
@@ -129,7 +132,8 @@ class Feed:
         except BatonError as error:
             self._put({**error.to_wire(), **facts, "type": "refused"})
         else:
-            self._put({**facts, "type": "lease", "expires_at": lease.expires_at})
+            limits = {name: lease.to_wire()[name] for name in ("expires_at", "idle_at", "ends_at", "extended")}
+            self._put({**facts, "type": "lease", **limits})
 
     async def _full(self) -> Closed:
         await self._overflow.wait()

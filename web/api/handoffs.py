@@ -13,7 +13,7 @@ from agent_bridge.control.asking import read_request
 from agent_bridge.control.words import Handoff
 from sandbox.words import HandoffId, NotFound, SandboxId
 from web.api.common import errors, may_touch
-from web.api.models import AskHandoff, HandoffOut, HandoffsOut
+from web.api.models import AskHandoff, ExtendHandoff, HandoffOut, HandoffsOut, LimitsOut
 from web.signin import Give, check, identify, require
 
 router = APIRouter(tags=["handoffs"])
@@ -77,6 +77,28 @@ async def cancel(handoff: str, request: Request, services: Give) -> Any:
         services, caller, handoff, own=Permission.HANDOFF_CANCEL_OWN, all_=Permission.HANDOFF_CANCEL
     )
     return (await services.broker.cancel(found.id)).to_wire(services.clock.now())
+
+
+@router.post(
+    "/handoffs/{handoff}/extend", response_model=None,
+    responses={200: {"model": HandoffOut}, **errors(401, 403, 404, 409, 422)},
+)  # fmt: skip
+async def extend_handoff(handoff: str, body: ExtendHandoff, request: Request, services: Give) -> Any:
+    """Let an open handoff wait until `timeout_s` from now; never shorter than before."""
+    caller, _ = await identify(request)
+    found = await _readable(
+        services, caller, handoff, own=Permission.HANDOFF_EXTEND_OWN, all_=Permission.HANDOFF_EXTEND
+    )
+    actor = caller.operator.id if caller.operator else "agent"
+    longer = await services.broker.extend_handoff(found.id, body.timeout_s, actor)
+    return longer.to_wire(services.clock.now())
+
+
+@router.get("/limits", response_model=None, responses={200: {"model": LimitsOut}, **errors(401)})
+async def limits(request: Request, services: Give) -> dict[str, float]:
+    """Say how long leases, grace and deadlines are here, in seconds."""
+    await identify(request)
+    return services.broker.settings.limits()
 
 
 @router.get(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agent_bridge.control.words import How, Phase
 from agent_bridge.words import Blocker, HandoffState, Outcome
 
 type Short = Annotated[str, StringConstraints(max_length=200)]
@@ -50,6 +51,7 @@ class Take(Strict):
     """Which handoff the operator means to claim; without one, whatever is open, or an unasked take-over."""
 
     handoff: Short | None = None
+    force: bool = Field(False, description="Take control from another operator too; supervisors only.")
 
 
 class AtEpoch(Strict):
@@ -75,6 +77,30 @@ class Declined(AtEpoch):
     """The operator refuses, and says why."""
 
     note: Note = Field(min_length=1)
+
+
+class Extend(AtEpoch):
+    """The operator needs longer than one lease may last, and says why."""
+
+    reason: Note = Field(min_length=1)
+
+
+class RequestControl(Strict):
+    """An operator asks the one who holds control for it."""
+
+    note: Note = ""
+
+
+class ToOperator(AtEpoch):
+    """The holder answers an operator who asked for control."""
+
+    operator: Short
+
+
+class ExtendHandoff(Strict):
+    """Let a handoff wait longer."""
+
+    timeout_s: float = Field(gt=0, description="Seconds from now; it never waits shorter than before.")
 
 
 class RedeemLink(Strict):
@@ -123,12 +149,41 @@ class SandboxOut(BaseModel):
 
 
 class LeaseOut(BaseModel):
-    """An operator's lease."""
+    """An operator's lease. Times are seconds since 1970."""
 
     operator: dict[str, str]
     epoch: int
     since: float
-    expires_at: float
+    expires_at: float = Field(description="When it ends without a heartbeat.")
+    idle_at: float = Field(description="When it ends without input.")
+    ends_at: float = Field(description="When it ends in any case.")
+    extended: bool = Field(description="Whether this operator has lengthened it; that is possible once.")
+
+
+class ReservationOut(BaseModel):
+    """The operator whose heartbeat was lost may come back until then; nobody else may claim."""
+
+    operator: dict[str, str]
+    until: float
+
+
+class RequestOut(BaseModel):
+    """An operator who asks for control."""
+
+    operator: dict[str, str]
+    note: str
+    at: float
+
+
+class MoveOut(BaseModel):
+    """Who moved control last, and from whom, by name."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    how: How
+    by: str
+    before: str = Field(alias="from")
+    at: float
 
 
 class ResultOut(BaseModel):
@@ -146,6 +201,7 @@ class ResultOut(BaseModel):
     unknown: list[dict[str, Any]]
     exposure: str | None
     images: list[str]
+    stale: dict[str, Any] = Field(description="Which of the agent's handles are gone; empty where none is.")
 
 
 class HandoffOut(BaseModel):
@@ -165,6 +221,7 @@ class HandoffOut(BaseModel):
     deadline_at: float
     waited_s: float
     lease: LeaseOut | None
+    reserved: ReservationOut | None
     result: ResultOut | None
     late: list[dict[str, Any]] = Field(description="What operators said after the end.")
 
@@ -189,10 +246,33 @@ class TakenOut(BaseModel):
     handoff: HandoffOut | None
 
 
-class RenewedOut(BaseModel):
-    """The lease goes on."""
+class ControlOut(BaseModel):
+    """Who has control of a sandbox."""
 
-    expires_at: float
+    sandbox: str
+    phase: Phase
+    holder: HolderOut
+    epoch: int
+    since: float
+    handoff: HandoffOut | None
+    trouble: str | None
+    requests: list[RequestOut]
+    last: MoveOut | None
+
+
+class LimitsOut(BaseModel):
+    """The durations of control, in seconds; the settings of the same names."""
+
+    lease_s: float
+    heartbeat_s: float
+    grace_s: float
+    idle_s: float
+    idle_warning_s: float
+    ceiling_s: float
+    extension_s: float
+    deadline_s: float
+    max_deadline_s: float
+    drain_s: float
 
 
 class CheckOut(BaseModel):

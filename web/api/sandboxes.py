@@ -27,7 +27,11 @@ async def open_sandbox(caller: Opener, services: Give, body: OpenSandbox | None 
     """Open a sandbox. Its `cdp_url` carries the right to connect and is shown this once."""
     asked = body or OpenSandbox(url=None, width=None, height=None, name=None, while_held=None)
     return await services.sandboxes.open(
-        owner=caller.id, url=asked.url, width=asked.width, height=asked.height, name=asked.name,
+        owner=caller.id,
+        url=asked.url,
+        width=asked.width,
+        height=asked.height,
+        name=asked.name,
         while_held=asked.while_held,
     )
 

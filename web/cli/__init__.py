@@ -97,12 +97,18 @@ def demo(host: Host = None, port: Port = None, state_dir: StateDir = None) -> No
 
 
 @app.command()
-def link(state_dir: StateDir = None, name: Annotated[str, typer.Option(help="The operator's name.")] = "You") -> None:
+def link(
+    state_dir: StateDir = None,
+    name: Annotated[str, typer.Option(help="The operator's name.")] = "You",
+    role: Annotated[
+        str, typer.Option(help="operator, or supervisor, who may take control from another operator.")
+    ] = "operator",
+) -> None:
     """Print a one-use link that signs an operator in to the running server."""
     from web import runtime
 
     async def work() -> None:
-        typer.echo(await runtime.make_link(_settings(state_dir=state_dir), name))
+        typer.echo(await runtime.make_link(_settings(state_dir=state_dir), name, role))
 
     _run(work())
 
@@ -131,7 +137,7 @@ def keeper(directory: Path) -> None:
 
 @token_app.command("create")
 def token_create(
-    role: Annotated[str, typer.Option(help="agent, operator, qa or admin")],
+    role: Annotated[str, typer.Option(help="agent, operator, supervisor, qa or admin")],
     name: Annotated[str, typer.Option(help="What the token is for.")] = "",
     days: Annotated[float | None, typer.Option(min=0.001, help="Days until it expires (default: never).")] = None,
     state_dir: StateDir = None,

@@ -57,6 +57,19 @@ ROUTES = [
         "POST", "/v1/sandboxes/{sandbox}/control/declined", (401, 403, 403, 200, 403, 403), {"note": "x"}, taken=True
     ),
     Route("POST", "/v1/sandboxes/{sandbox}/control/release", (401, 403, 403, 200, 403, 403), {}, taken=True),
+    Route("POST", "/v1/sandboxes/{sandbox}/control/stay", (401, 403, 403, 200, 403, 403), {}, taken=True),
+    Route(
+        "POST", "/v1/sandboxes/{sandbox}/control/extend", (401, 403, 403, 200, 403, 403), {"reason": "x"}, taken=True
+    ),
+    Route("POST", "/v1/sandboxes/{sandbox}/control/request", (401, 403, 403, 409, 403, 403), {"note": "x"}, asked=True),
+    Route(
+        "POST", "/v1/sandboxes/{sandbox}/control/give", (401, 403, 403, 409, 403, 403), {"operator": "op_x"}, taken=True
+    ),
+    Route(
+        "POST", "/v1/sandboxes/{sandbox}/control/deny", (401, 403, 403, 409, 403, 403), {"operator": "op_x"}, taken=True
+    ),
+    Route("POST", "/v1/handoffs/{handoff}/extend", (401, 200, 404, 200, 403, 403), {"timeout_s": 9000.0}, asked=True),
+    Route("GET", "/v1/limits", (401, 200, 200, 200, 200, 200)),
     Route("GET", "/v1/me", (401, 200, 200, 200, 200, 200)),
     Route("PATCH", "/v1/me", (401, 403, 403, 200, 403, 403), {"name": "Kim"}),
     Route("POST", "/v1/sign-out", (401, 403, 403, 403, 403, 403)),
