@@ -197,7 +197,7 @@
   }
 
   function fieldLabel(element) {
-    for (const label of element.labels || []) {
+    for (const label of page.labelsOf(element)) {
       const text = content(label);
       if (text) return text;
     }
@@ -260,7 +260,9 @@
     else if (mayHost.has(tag) && !firstOf(element)) hosts.push([element.offsetHeight ? 1 : 2, element]);
   }
 
-  function look(options) {
+  const look = (options) => page.withLabels(() => read(options));
+
+  function read(options) {
     if (options.begin) begin();
     hosts = [];
     const elements = [];

@@ -58,10 +58,28 @@
   const isPlain = (element) => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
   const valueOf = (element) => (isPlain(element) ? element.value : element.textContent.trim());
 
+  // `labels` of a field searches the whole document, so one pass asks the labels instead.
+  let known = null;
+  function withLabels(work) {
+    known = new Map();
+    for (const root of roots()) {
+      for (const label of findIn(root, 'label')) {
+        const { control } = label;
+        if (control) known.set(control, [...(known.get(control) || []), label]);
+      }
+    }
+    try {
+      return work();
+    } finally {
+      known = null;
+    }
+  }
+  const labelsOf = (element) => (known ? known.get(element) : element.labels) || [];
+
   function byItself(element) {
     if (!isPlain(element)) return false;
     if (element.type === 'password' || secretAutocomplete.test(element.autocomplete || '')) return true;
-    const labels = [...(element.labels || [])].map((label) => label.textContent);
+    const labels = [...labelsOf(element)].map((label) => label.textContent);
     const names = [element.name, element.id, element.getAttribute('aria-label'), element.placeholder, ...labels];
     return names.some((name) => name && secretName.test(name));
   }
@@ -98,7 +116,9 @@
     return right > left && bottom > top && rect.width && rect.height ? [left, top, right - left, bottom - top] : null;
   }
 
-  function scan(options) {
+  const scan = (options) => withLabels(() => scanFields(options));
+
+  function scanFields(options) {
     lease = options.lease;
     const masks = [];
     const boxes = [];
@@ -278,7 +298,7 @@
   const secret = (element) => marked.has(element) || byItself(element);
   const telling = (label) => secretName.test(label);
   globalThis.__baton = {
-    scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots,
+    scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots, withLabels, labelsOf,
   };
   return globalThis.__baton;
 })
