@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from sandbox.pages import bare_url
 from sandbox.words import BadRequest, BatonError, Epoch, HandoffId
 
 _REMEMBERED: Final = 1000
+
+type Offered = Callable[[str | None, Params], Awaitable[Params]]
+"""Answers one method: (target of the CDP session, None for the browser; parameters) → result. Raises `BatonError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,12 @@ class Asks:
         self._shared = shared
         self._asked: dict[str, Asked] = {}
         self._approvals = Approvals(shared)
+        self._offered: dict[str, Offered] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def offer(self, method: str, handler: Offered) -> None:
+        """Answer one more method, `Baton.` and a name."""
+        self._offered[method] = handler
 
     def handle(self, client: Client, node: Node, client_id: int, method: str, params: Params) -> None:
         """Answer one command when its answer is there; the client may have gone by then, what it asked for stays."""
@@ -101,13 +109,12 @@ class Asks:
                 return await self._request_approval(client, node, params)
             case "Baton.getApproval":
                 return await authority.get_approval(_text(params, "approval", "Baton.requestApproval"))
-            case "Baton.getBlockers":
-                blockers = self._shared.blockers
-                return {"pages": [] if blockers is None else blockers(client.page_of(node))}
+            case _ if method in self._offered:
+                return await self._offered[method](client.page_of(node), params)
             case _:
                 raise BadRequest(
                     f"'{method}' wasn't found; Baton has describe, enable, disable, getControl, requestHandoff, "
-                    "getHandoff, extendHandoff, cancelHandoff, requestApproval, getApproval, perform and getBlockers"
+                    "getHandoff, extendHandoff, cancelHandoff, requestApproval, getApproval and perform"
                 )
 
     def _describe(self, client: Client, node: Node) -> Params:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from sandbox.authority import Authority
 from sandbox.cdp import CdpError, Connection
 from sandbox.fence import Fence
-from sandbox.gate.asks import Asks, control_wire
+from sandbox.gate.asks import Asks, Offered, control_wire
 from sandbox.gate.client import Client
 from sandbox.gate.line import WhileHeld
 from sandbox.gate.node import Node, Unknown
@@ -30,7 +30,6 @@ from sandbox.words import Clock, Conflict, Epoch, Gone, HandoffId, Holder, Sandb
 _SETTLE_S = 1.0
 """How long to wait for the browser's answers to our own commands: a page with an open dialog answers none until it is
 closed, but does them in order before anything that comes later."""
-_REMEMBERED = 100
 
 type Call = tuple[str, str, dict[str, Any]]
 
@@ -78,7 +77,6 @@ class Gate:
         self._before: dict[str, str] = {}
         self._navigated: set[str] = set()
         self._told = Epoch(-1)
-        self._by_platform: dict[HandoffId, str] = {}
 
     def __repr__(self) -> str:
         s = self.statistics()
@@ -174,25 +172,16 @@ class Gate:
         return Opened(notes, stale)
 
     async def completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
-        """Tell the client that asked for this handoff, on the CDP session where it did, if it is still there.
-
-        Where the platform asked, everyone who sent `Baton.enable` is told.
-        """
-        target = self._by_platform.pop(handoff, None)
-        if target is not None:
-            self.announce("Baton.handoffCompleted", {"handoffId": handoff, **result}, target)
-        else:
-            self._asks.completed(self._clients, handoff, result)
+        """Tell the client that asked for this handoff, on the CDP session where it did, if it is still there."""
+        self._asks.completed(self._clients, handoff, result)
 
     def approval_decided(self, approval: str, wire: dict[str, Any]) -> None:
         """Emit `Baton.approvalDecided` on the CDP session that asked for an approval, if its client is still there."""
         self._asks.decided(self._clients, approval, wire)
 
-    def asked_by_platform(self, handoff: HandoffId, target: str) -> None:
-        """Note a handoff that no client asked for: all that sent `Baton.enable` are told when it is completed."""
-        self._by_platform[handoff] = target
-        while len(self._by_platform) > _REMEMBERED:
-            del self._by_platform[next(iter(self._by_platform))]
+    def offer(self, method: str, handler: Offered) -> None:
+        """Let another part of the sandbox answer a method of the domain `Baton`, whoever holds control."""
+        self._asks.offer(method, handler)
 
     def statistics(self) -> GateStatistics:
         """Return a frozen copy of the counters."""

@@ -52,8 +52,6 @@ class Shared:
     """Pages whose next document may be, or hold, what the agent made, whoever holds control when it comes."""
     on_command: Callable[[str | None, str, dict[str, Any]], None] | None = None
     """Hears each command of the agent that acts, behind the pipe: (target, None for the browser; method; params)."""
-    blockers: Callable[[str | None], list[dict[str, Any]]] | None = None
-    """Returns the blockers that are there now, of one page or (None) of all, in their wire form."""
     page_state: Callable[[str], Awaitable[str]] | None = None
     """Returns the keyed digest of what a page means now, by its target; approvals are bound to it."""
     admitted: int = 0

@@ -13,7 +13,7 @@ import pytest_asyncio
 import websockets
 
 from sandbox.gate import WhileHeld
-from sandbox.words import THE_AGENT, Epoch, HandoffId
+from sandbox.words import THE_AGENT, Epoch
 from tests.sandbox.gate.rig import Raw, Refused, until
 
 if TYPE_CHECKING:
@@ -218,18 +218,16 @@ async def test_events_of_other_parts(rig: Rig, raw: Raw) -> None:
     """What other parts of the sandbox tell and answer goes through the gate too."""
     session = await raw.page(rig.page().target)
     await raw.call("Baton.enable", {}, session)
-    assert await raw.call("Baton.getBlockers", {}, session) == {"pages": []}
-    rig.gate.shared.blockers = lambda target: [{"target": target, "findings": []}]
+
+    async def blockers(target: str | None, params: dict[str, Any]) -> dict[str, Any]:
+        return {"target": target, **params}
+
+    rig.gate.offer("Baton.getBlockers", blockers)
     rig.gate.announce("Baton.blockerDetected", {"findings": []}, rig.page().target)
     rig.gate.announce("Baton.blockerDetected", {"findings": [1]}, "another page")
 
-    pages = [{"target": rig.page().target, "findings": []}]
-    assert await raw.call("Baton.getBlockers", {}, session) == {"pages": pages}
+    assert await raw.call("Baton.getBlockers", {"x": 1}, session) == {"target": rig.page().target, "x": 1}
     assert raw.named("Baton.blockerDetected", session) == [{"findings": []}]
-    rig.gate.asked_by_platform(HandoffId("ho_9"), rig.page().target)
-    await rig.gate.completed(HandoffId("ho_9"), {"outcome": "resolved"})
-    await sent(raw)
-    assert raw.named("Baton.handoffCompleted", session) == [{"handoffId": "ho_9", "outcome": "resolved"}]
 
 
 async def test_acts_are_heard(rig: Rig, raw: Raw) -> None:
