@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
+from agent_bridge.access.roles import Permission, may
 from agent_bridge.access.words import Caller
 from sandbox.words import NotFound, SandboxId
 from web.signin import services_of, signed_in
@@ -96,7 +97,10 @@ Known = Annotated[bool, Depends(known)]
 def _page(request: Request, caller: Caller | None, template: str, **context: Any) -> Response:
     if caller is None or caller.operator is None:
         return _no_way_in(request)
-    operator = {"operator_id": caller.operator.id, "operator_name": caller.operator.name}
+    operator = {
+        "operator_id": caller.operator.id, "operator_name": caller.operator.name,
+        "may_force": "yes" if may(caller.role, Permission.CONTROL_FORCE) else "no",
+    }  # fmt: skip
     response: Response = templates.TemplateResponse(request, template, {**operator, **context})
     response.headers["Cache-Control"] = "no-store"
     return response

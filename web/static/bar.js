@@ -4,7 +4,7 @@
 import { byId, fill, h, icon } from './dom.js';
 import { countdown, now, timeOfDay } from './clock.js';
 import { ME } from './frame.js';
-import { lossOf } from './view.js';
+import { lossOf, reservedFor } from './view.js';
 import { short } from './words.js';
 
 /**
@@ -38,14 +38,14 @@ function siteOf(url) {
 }
 
 /** @type {Record<string, string>} */
-const BUSY = { taking: 'Taking control…', done: 'Giving control back…', failed: 'Giving control back…', declined: 'Giving control back…', release: 'Giving control back…' };
+const BUSY = { request: 'Asking…', give: 'Giving control…', taking: 'Taking control…', done: 'Giving control back…', failed: 'Giving control back…', declined: 'Giving control back…', release: 'Giving control back…' };
 
 /**
  * One primary action for each state.
- * @param {{view: string, known: import('./view.js').Known, next: any}} facts
- * @param {{take: () => void, done: () => void, retry: () => void}} acts
+ * @param {{view: string, control: any, known: import('./view.js').Known, next: any}} facts
+ * @param {{take: () => void, done: () => void, request: () => void, retry: () => void}} acts
  */
-export function drawAction({ view, known, next }, acts) {
+export function drawAction({ view, control, known, next }, acts) {
   const place = byId('actions');
   const had = place.contains(document.activeElement);
   const button = (/** @type {string} */ label, /** @type {() => void} */ act) => h('button.button.primary', { type: 'button', id: 'primary', on: { click: act } }, label);
@@ -54,14 +54,18 @@ export function drawAction({ view, known, next }, acts) {
   const primary = {
     watching: () => button('Take control', acts.take),
     waiting: () => button('Take control', acts.take),
-    parked: () => button('Take control', acts.take),
+    parked: () => {
+      const reserved = reservedFor(control, now());
+      return reserved && reserved.operator.id !== ME ? waits(`Kept for ${reserved.operator.name}`) : button('Take control', acts.take);
+    },
+    other: () => (control?.requests ?? []).some((/** @type {any} */ one) => one.operator.id === ME) ? waits('You have asked') : button('Ask for control', acts.request),
     driving: () => button('Done', acts.done),
     closing: () => waits('Stopping the agent…'),
     returning: () => waits('Giving control back…'),
     finished: () => h('a.button.primary', { id: 'primary', href: next ? `/sandboxes/${next.sandbox}` : '/' }, next ? 'Next handoff' : 'Back to the queue'),
     ended: () => h('a.button.primary', { id: 'primary', href: '/' }, 'Back to the queue'),
   };
-  const changed = fill(place, known.busy ? waits(BUSY[known.busy]) : primary[view]?.());
+  const changed = fill(place, known.busy in BUSY ? waits(BUSY[known.busy]) : primary[view]?.());
   if (changed && had) document.getElementById('primary')?.focus();
   return changed;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 /** The console's own questions: give up with a reason, finish although something is missing. */
 
+import { inWords } from './clock.js';
 import { h, icon } from './dom.js';
 import { conditionInWords } from './words.js';
 
@@ -62,6 +63,31 @@ export function askGiveUp(verb) {
       choices: ['I am not allowed to do this', 'This does not look right', 'The agent should not be here'],
       yes: 'Decline', danger: true,
     });
+}
+
+/** @param {import('./store.js').Limits | null} limits */
+export function askExtension(limits) {
+  return askReason({
+    title: 'Do you need longer?', words: `Once, you get ${inWords(limits?.extension_s ?? 1800)} more. Your reason is written down.`, label: 'What for',
+    choices: ['The site is slow', 'I wait for a code', 'There are several steps'], yes: 'Give me longer',
+  });
+}
+
+/**
+ * Whether control is really to be taken from another operator.
+ * @param {string | null} name
+ * @returns {Promise<boolean>}
+ */
+export function confirmForce(name) {
+  return new Promise(resolve => {
+    let meant = false;
+    const title = `Take control from ${name ?? 'them'}?`;
+    openDialog(close => [h('h2', {}, title),
+      h('p.muted', {}, 'They lose it at once, in the middle of what they do, and are told that it was you.'),
+      h('div.buttons', {}, h('button.button.primary', { type: 'button', on: { click: close } }, 'Go back'),
+        h('button.button.danger', { type: 'button', on: { click: () => { meant = true; close(); } } }, 'Take control'))], title)
+      .addEventListener('close', () => resolve(meant));
+  });
 }
 
 /**

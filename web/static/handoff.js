@@ -4,7 +4,7 @@
 import { control as order } from './api.js';
 import { drawAction, drawBar, drawVeil } from './bar.js';
 import { now, retick } from './clock.js';
-import { askGiveUp, askOverride } from './dialogs.js';
+import { askExtension, askGiveUp, askOverride, confirmForce } from './dialogs.js';
 import { byId, toast } from './dom.js';
 import { keepFitted } from './fit.js';
 import { follow, ME } from './frame.js';
@@ -15,9 +15,10 @@ import { Prompts } from './prompts.js';
 import { Quality } from './quality.js';
 import { soundButtons } from './sound.js';
 import { Store } from './store.js';
+import { drawStrip } from './strip.js';
 import { LiveScreen } from './stream/live.js';
 import { showTabs } from './tabs.js';
-import { backOf, controlOf, markOf, viewOf } from './view.js';
+import { backOf, controlOf, markOf, movedWords, urgent, viewOf } from './view.js';
 import { SECRET_KINDS } from './words.js';
 
 const ID = document.body.dataset.sandbox ?? '';
@@ -27,11 +28,11 @@ const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 const { store: news, events } = follow();
 const store = new Store(/** @type {import('./view.js').Known} */ ({
   world: news.state, stream: { state: 'closed', reason: '', code: null, retryMs: 0 }, told: null, seen: false, online: navigator.onLine,
-  finished: null, tabs: [], prompts: [], stats: null, busy: '', leaseUntil: null, parts: null, capturing: false, reduced: null,
+  finished: null, tabs: [], prompts: [], stats: null, busy: '', lease: null, capturing: false, reduced: null,
 }));
 const canvas = /** @type {HTMLCanvasElement} */ (byId('screen'));
 const screen = new LiveScreen(canvas, { url: `/v1/sandboxes/${encodeURIComponent(ID)}/live` });
-const lease = new Lease(ID, events, { renewed: leaseUntil => store.update({ leaseUntil }), parts: parts => store.update({ parts }) });
+const lease = new Lease(ID, events, { renewed: ({ expires_at, idle_at, ends_at, extended }) => store.update({ lease: { expires_at, idle_at, ends_at, extended } }) });
 const prompts = new Prompts(byId('remote'), screen);
 const quality = new Quality(/** @type {HTMLDetailsElement} */ (byId('quality')));
 soundButtons([byId('sound'), byId('thumb-sound')], screen);
@@ -62,7 +63,10 @@ on('size', refit);
 on('refused', ({ kind, why }) => { if (kind !== 'stale') toast(why, { name: 'warning' }); });
 on('keyboard-released', () => document.getElementById('primary')?.focus());
 on('clipboard', ({ text }) => copied(text));
-news.subscribe(world => store.update({ world }));
+news.subscribe((world, before) => {
+  store.update({ world });
+  tellMove(world.control.get(ID), before.control.get(ID));
+});
 for (const name of ['online', 'offline']) window.addEventListener(name, () => store.update({ online: navigator.onLine }));
 for (const name of ['focusin', 'focusout']) document.addEventListener(name, () => queueMicrotask(() => store.update({ capturing: screen.keyboardActive })));
 
@@ -112,15 +116,16 @@ async function during(busy, act) {
   }
 }
 
-function take() {
+/** @param {object} how */
+function take(how = {}) {
   return during('taking', async () => {
     const { handoff } = current().control ?? {};
     const asked = handoff && handoff.asked_by !== 'operator' ? { handoff: handoff.id } : {};
-    const taken = await order(ID, 'take', asked).catch(error => {
+    const taken = await order(ID, 'take', { ...asked, ...how }).catch(error => {
       // the answer may have been lost on its way; who has control is what the server says of it
       if (current().view !== 'driving') throw error;
     });
-    if (taken) store.update({ finished: null, parts: null, leaseUntil: taken.lease.expires_at, told: { holder: { side: 'operator', operator: ME, name: null }, epoch: taken.epoch, mine: true } });
+    if (taken) store.update({ finished: null, lease: taken.lease, told: { holder: { side: 'operator', operator: ME, name: null }, epoch: taken.epoch, mine: true } });
     if (taken) screen.drive(taken.epoch);
     if (SMALL.matches) unfold(false);
     if (!FINGERS) screen.focus();
@@ -140,7 +145,6 @@ async function done(override = null) {
       const { code, parts } = /** @type {import('./api.js').ApiError} */ (error);
       if (code !== 'ConditionsNotMet' && !parts?.length) throw error;
       missing = parts;
-      store.update({ parts });
     }
   });
   if (!missing) return;
@@ -168,6 +172,33 @@ function release() {
   });
 }
 
+/** @type {(verb: string, body?: object) => Promise<any>} */
+const say = (verb, body = {}) => order(ID, verb, { epoch: current().control.epoch, ...body });
+
+const between = {
+  stay: () => during('stay', async () => store.update({ lease: await say('stay') })),
+  extend: async () => {
+    const reason = await askExtension(store.state.world.limits);
+    if (reason) await during('extend', async () => store.update({ lease: await say('extend', { reason }) }));
+  },
+  /** @param {{id: string, name: string}} operator */
+  give: operator => during('give', () => say('give', { operator: operator.id })),
+  /** @param {{id: string, name: string}} operator */
+  deny: operator => during('deny', () => say('deny', { operator: operator.id })),
+};
+
+function request() {
+  return during('request', async () => {
+    await order(ID, 'request', {});
+    toast(`${current().control?.holder?.name ?? 'The operator'} is asked to give you control.`, { name: 'other' });
+  });
+}
+
+/** For those who may: take control from another operator, who is told by whom. */
+async function force() {
+  if (await confirmForce(current().control.holder.name)) await take({ force: true });
+}
+
 function retry() {
   window.dispatchEvent(new Event('online'));
 }
@@ -177,12 +208,12 @@ function drive(view, control, known) {
   const mine = control && control.holder?.side === 'operator' && control.holder.operator === ME;
   if (mine) {
     screen.drive(control.epoch);
-    lease.hold(control.epoch, Boolean(control.handoff?.condition));
-    if (known.leaseUntil === null && control.handoff?.lease) store.update({ leaseUntil: control.handoff.lease.expires_at });
+    lease.hold(control.epoch);
+    if (known.lease === null && control.handoff?.lease) store.update({ lease: control.handoff.lease });
   } else {
     screen.drive(null);
     lease.stop();
-    store.update({ leaseUntil: null, parts: null });
+    store.update({ lease: null });
   }
 }
 
@@ -200,14 +231,23 @@ function draw() {
     const wanted = view === 'finished' || (asked && ['waiting', 'parked', 'closing', 'other', 'driving'].includes(view));
     unfold(Boolean(wanted) && !(SMALL.matches && view === 'driving'));
   }
-  drawAction({ view, known, next }, { take, done: () => done(), retry });
+  drawAction({ view, control, known, next }, { take: () => take(), done: () => done(), request, retry });
+  drawStrip({ view, control, known }, between);
   drawVeil({ view, control, known, ended }, { retry });
-  drawPanel({ view, control, known, next, sandbox: known.world.sandboxes.get(ID) }, { giveUp, release, keep: () => lease.renew(), screen });
+  drawPanel({ view, control, known, next, sandbox: known.world.sandboxes.get(ID) }, { giveUp, release, force, keep: () => lease.renew(), screen });
   showTabs(byId('tabs'), known.tabs, view === 'driving', screen);
   prompts.show(known.prompts, view === 'driving');
   if (view !== lastView && !FINGERS && ['waiting', 'parked'].includes(view) && document.activeElement === document.body) document.getElementById('primary')?.focus();
   lastView = view;
   retick();
+}
+
+/** Say when somebody else's doing moved control to or from this operator. @param {any} after @param {any} before */
+function tellMove(after, before) {
+  if (!after || !before || after.epoch === before.epoch) return;
+  const has = after.holder.operator === ME;
+  const words = movedWords(after.last, before.holder.operator === ME, has);
+  if (words) toast(words, { name: has ? 'you' : 'info', ms: 10000 });
 }
 
 /** A link that lands with control taken: again and again for a moment, because the sandbox may just be starting. */
@@ -241,7 +281,11 @@ listenForKeys({
 new ResizeObserver(() => document.body.style.setProperty('--actions', `${byId('actions').offsetWidth + 64}px`)).observe(byId('actions'));
 
 store.subscribe(draw);
-setInterval(() => { if (store.state.leaseUntil !== null && store.state.leaseUntil - now() < 10) draw(); }, 1000);
+setInterval(() => {
+  const { known, control, view } = current();
+  const shown = byId('strip').dataset.urgent ?? '';
+  if ((known.lease !== null && known.lease.expires_at - now() < 10) || shown !== (urgent(view, control, known, now())?.kind ?? '')) draw();
+}, 1000);
 screen.connect();
 if (new URLSearchParams(location.search).has('take')) {
   const stop = news.subscribe(({ known }) => {

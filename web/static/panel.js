@@ -6,12 +6,13 @@ import { byId, fill, h, icon } from './dom.js';
 import { conditionList } from './dialogs.js';
 import { insecureNotice, ME } from './frame.js';
 import { secretEntry } from './secret.js';
-import { lossOf } from './view.js';
+import { lossOf, reservedFor } from './view.js';
 import { blocker, outcome, SECRET_KINDS, short, unchecked } from './words.js';
 
-/** @typedef {{giveUp: (verb: 'failed' | 'declined') => void, release: () => void, keep: () => void, screen: import('./stream/live.js').LiveScreen}} Acts */
+/** @typedef {{giveUp: (verb: 'failed' | 'declined') => void, release: () => void, force: () => void, keep: () => void, screen: import('./stream/live.js').LiveScreen}} Acts */
 
 const LEASE_LATE_S = 8;
+const MAY_FORCE = document.body.dataset.force === 'yes';
 
 /**
  * @param {{view: string, control: any, known: import('./view.js').Known, next: any, sandbox: any}} facts
@@ -21,9 +22,9 @@ export function drawPanel({ view, control, known, next, sandbox }, acts) {
   const handoff = control?.handoff ?? null;
   const asked = handoff && handoff.asked_by !== 'operator' ? handoff : null;
   const driving = view === 'driving';
-  fill(byId('p-status'), ...status(view, control, known, next));
+  fill(byId('p-status'), ...status({ view, control, known, next }, acts));
   fill(byId('p-ask'), ...(asked && view !== 'finished' ? ask(asked, driving) : []));
-  const parts = asked ? known.parts && driving ? known.parts : unchecked(asked.condition) : [];
+  const parts = asked ? known.world.conditions.get(asked.id) ?? unchecked(asked.condition) : [];
   fill(byId('p-conditions'), parts.length > 0 && view !== 'finished' && [h('h3', {}, 'The agent goes on when'), conditionList(parts)]);
   secret(driving, asked, acts);
   actions(driving, asked, known, acts);
@@ -42,18 +43,25 @@ const STATUS = {
   down: ['The server does not answer', 'Nothing is lost: the agent stays stopped, and this page comes back by itself.'],
 };
 
-/** @param {string} view @param {any} control @param {import('./view.js').Known} known @param {any} next */
-function status(view, control, known, next) {
+/** @param {{view: string, control: any, known: import('./view.js').Known, next: any}} facts @param {Acts} acts */
+function status({ view, control, known, next }, acts) {
   if (view === 'finished') return thanks(known.finished, next);
   if (view === 'other') {
     const { name } = control.holder;
-    return [h('h2', {}, `${name || 'Someone else'} has control since ${timeOfDay(control.since ?? now())}`), h('p.muted', {}, 'You are watching. If they leave, it comes back to the queue.')];
+    return [h('h2', {}, `${name || 'Someone else'} has control since ${timeOfDay(control.since ?? now())}`), h('p.muted', {}, 'You are watching. Ask for control, and they can give it to you; if they leave, it comes back to the queue.'),
+      MAY_FORCE && h('button.button.danger', { type: 'button', on: { click: acts.force } }, `Take it from ${name || 'them'}…`)];
   }
   if (view === 'lost') {
     const { what, keeps, until, holds } = lossOf(known, control, ME, now());
     return [h('h2', {}, what), keeps ? h('p.muted', {}, 'Trying again. You keep control for ', countdown(until), '.') : h('p.muted', {}, `Trying again. ${holds}`)];
   }
   if (view === 'driving' && control.handoff?.asked_by === 'operator') return [h('h2', {}, 'You have control'), h('p.muted', {}, 'The agent is stopped and sees nothing of what you do. Press Done to give control back.')];
+  const reserved = reservedFor(control, now());
+  if (view === 'parked' && reserved) {
+    const mine = reserved.operator.id === ME;
+    return [h('h2', {}, mine ? 'Kept for you' : `Kept for ${reserved.operator.name}`),
+      h('p.muted', {}, mine ? 'Your connection was gone. Take control again within ' : 'Their connection is gone. The agent stays stopped; anyone may take over in ', countdown(reserved.until), '.')];
+  }
   const [title, words] = STATUS[view] ?? [];
   return title ? [h('h2', {}, title), h('p.muted', {}, words)] : [];
 }
@@ -108,7 +116,7 @@ function actions(driving, asked, known, acts) {
         : [button('quiet', 'Release to the agent', acts.release)]),
       h('p.lease', { id: 'lease' }));
   }
-  const until = known.leaseUntil;
+  const until = known.lease?.expires_at ?? null;
   const late = until !== null && until - now() < LEASE_LATE_S;
   fill(byId('lease'), until !== null && ['You keep control for', countdown(until)], late && h('button.button.quiet', { type: 'button', on: { click: acts.keep } }, 'Keep control'));
 }
@@ -120,10 +128,17 @@ function exposure(handoff, acts) {
     h('button.button.quiet', { type: 'button', on: { click: () => acts.screen.tab('reload') } }, 'Reload the page')));
 }
 
+/** How long control lasts here. @param {import('./view.js').Known} known */
+function limitRows(known) {
+  const { limits } = known.world;
+  if (!limits) return [];
+  return [['Idle after', inWords(limits.idle_s)], ['At most', known.lease ? `until ${timeOfDay(known.lease.ends_at)}` : inWords(limits.ceiling_s)], ['Kept when lost', inWords(limits.lease_s + limits.grace_s)]];
+}
+
 /** @param {any} sandbox @param {import('./view.js').Known} known */
 function facts(sandbox, known) {
   const tab = known.tabs.find(one => one.active);
-  const rows = [['Sandbox', sandbox.name || sandbox.id], ['Page', tab ? short(tab.url) : ''], ['Open since', timeOfDay(sandbox.created_at)], ['Screen', `${sandbox.width} × ${sandbox.height}`]];
+  const rows = [['Sandbox', sandbox.name || sandbox.id], ['Page', tab ? short(tab.url) : ''], ['Open since', timeOfDay(sandbox.created_at)], ['Screen', `${sandbox.width} × ${sandbox.height}`], ...limitRows(known)];
   return [h('h3', {}, 'About'), h('dl.facts', {}, rows.filter(([, value]) => value).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])),
     sandbox.isolation === 'advisory' && h('p.fine', {}, 'This browser shares a user account with others on the server’s machine.')];
 }

@@ -55,11 +55,32 @@ export class Store {
  * @property {Map<string, any>} handoffs open ones by id
  * @property {Map<string, any>} sandboxes open ones by id
  * @property {Map<string, any>} control views by sandbox
+ * @property {Limits | null} limits
+ * @property {Map<string, any[]>} conditions parts of what an agent waits for, by handoff, as the server last saw them
+ * @property {Map<string, any[]>} blockers what is seen on the page in front, by sandbox
+ * @property {Map<string, any>} approvals pending ones by id
  * @property {any[]} ended handoffs that ended while this page was open, newest first
  */
 
+/**
+ * How long things last, in seconds.
+ * @typedef {object} Limits
+ * @property {number} lease_s
+ * @property {number} heartbeat_s
+ * @property {number} grace_s
+ * @property {number} idle_s
+ * @property {number} idle_warning_s
+ * @property {number} ceiling_s
+ * @property {number} extension_s
+ * @property {number} deadline_s
+ * @property {number} max_deadline_s
+ * @property {number} drain_s
+ */
+
 /** @type {World} */
-export const NOTHING = Object.freeze({ known: false, up: false, handoffs: new Map(), sandboxes: new Map(), control: new Map(), ended: [] });
+export const NOTHING = Object.freeze({
+  known: false, up: false, handoffs: new Map(), sandboxes: new Map(), control: new Map(), limits: null, conditions: new Map(), blockers: new Map(), approvals: new Map(), ended: [],
+});
 
 const FINAL = new Set(['resolved', 'failed', 'declined', 'expired', 'cancelled']);
 
@@ -76,7 +97,9 @@ export function fold(world, message) {
     case 'snapshot': {
       const control = new Map(Object.entries(message.control ?? {}));
       return {
-        ...world, known: true, up: true, control,
+        ...world, known: true, up: true, control, limits: message.limits ?? null, conditions: new Map(),
+        blockers: new Map(Object.entries(message.blockers ?? {})),
+        approvals: new Map((message.approvals ?? []).map((/** @type {any} */ a) => [a.id, a])),
         handoffs: new Map((message.queue ?? []).map((/** @type {any} */ h) => [h.id, h])),
         sandboxes: new Map((message.sandboxes ?? []).map((/** @type {any} */ s) => [s.id, s])),
       };
@@ -87,6 +110,16 @@ export function fold(world, message) {
       if (!isFinal(handoff)) return { ...world, handoffs: handoffs.set(handoff.id, handoff) };
       handoffs.delete(handoff.id);
       return { ...world, handoffs, ended: [handoff, ...world.ended.filter(other => other.id !== handoff.id)] };
+    }
+    case 'condition':
+      return { ...world, conditions: new Map(world.conditions).set(message.handoff, message.parts) };
+    case 'blockers':
+      return { ...world, blockers: new Map(world.blockers).set(message.sandbox, message.findings) };
+    case 'approval': {
+      const approvals = new Map(world.approvals);
+      if (message.approval.state === 'pending') approvals.set(message.approval.id, message.approval);
+      else approvals.delete(message.approval.id);
+      return { ...world, approvals };
     }
     case 'control': {
       const { control } = message;

@@ -15,8 +15,7 @@ import { holding } from './words.js';
  * @property {any[]} prompts
  * @property {any} stats
  * @property {string} busy what is being done: taking, done, failed, declined, release, or nothing
- * @property {number | null} leaseUntil
- * @property {any[] | null} parts the last answer to whether the conditions hold
+ * @property {import('./lease.js').LeaseFacts | null} lease
  * @property {boolean} capturing
  * @property {string | null} reduced
  */
@@ -83,6 +82,57 @@ export function markOf(view, control, me) {
   }
 }
 
+/** With this much left of their time the holder is told. */
+const ENDS_SOON_S = 300;
+
+/**
+ * What the holder must know at once, the most pressing first; null where there is nothing.
+ * @param {string} view
+ * @param {any} control
+ * @param {Known} known
+ * @param {number} now
+ * @returns {{kind: 'idle' | 'ceiling' | 'asks', [fact: string]: any} | null}
+ */
+export function urgent(view, control, { lease, world: { limits } }, now) {
+  if (view !== 'driving') return null;
+  const asked = control?.handoff?.asked_by !== 'operator';
+  if (lease && lease.idle_at - now < (limits?.idle_warning_s ?? 30)) return { kind: 'idle', until: lease.idle_at, asked };
+  const [request, ...others] = control?.requests ?? [];
+  if (request) return { kind: 'asks', request, others: others.length };
+  if (lease && lease.ends_at - now < Math.min(ENDS_SOON_S, (limits?.ceiling_s ?? 3600) / 2)) return { kind: 'ceiling', until: lease.ends_at, extended: lease.extended, asked };
+  return null;
+}
+
+/**
+ * Said once when control moved to or from this operator by somebody else's doing; '' where there is nothing to say.
+ * @param {{how: string, by: string, from: string} | null | undefined} move
+ * @param {boolean} had whether this operator had control before
+ * @param {boolean} has whether they have it now
+ */
+export function movedWords(move, had, has) {
+  if (!move || had === has) return '';
+  if (has) return move.how === 'given' ? `${move.by} gave you control.` : '';
+  switch (move.how) {
+    case 'forced': return `${move.by} took control from you.`;
+    case 'idle': return 'Nothing came from you for a while, so control was given back.';
+    case 'ceiling': return 'Your time in control was up, so control was given back.';
+    case 'heartbeat': return 'Your connection was gone for too long, so control was parked.';
+    case 'cancelled': return 'The agent withdrew its request, so control is back with it.';
+    default: return '';
+  }
+}
+
+/**
+ * For whom a parked handoff is kept, while that lasts.
+ * @param {any} control
+ * @param {number} now
+ * @returns {{operator: {id: string, name: string}, until: number} | null}
+ */
+export function reservedFor(control, now) {
+  const reserved = control?.handoff?.reserved;
+  return control?.phase === 'parked' && reserved && reserved.until > now ? reserved : null;
+}
+
 /** @type {Record<string, [icon: string, what: string, words: string]>} */
 const LOSSES = {
   slept: ['offline', 'This computer slept', 'Its connection did not outlast that.'],
@@ -100,16 +150,16 @@ const LOSSES = {
  * @param {number} now
  * @returns {{icon: string, what: string, words: string, keeps: boolean, until: number, holds: string}}
  */
-export function lossOf({ stream, online, leaseUntil }, control, me, now) {
+export function lossOf({ stream, online, lease }, control, me, now) {
   const [icon, what, words] = LOSSES[online ? stream.why ?? 'dropped' : 'offline'] ?? LOSSES.dropped;
   const { who, word } = holding(control?.holder, me);
-  const until = leaseUntil ?? 0;
+  const until = lease?.expires_at ?? 0;
   const keeps = who === 'you' && until > now;
   const holds = {
     agent: 'The agent goes on working.',
     other: `${word}.`,
     nobody: 'The agent stays stopped.',
-    you: leaseUntil === null ? 'You had control. The agent stays stopped.' : 'Your time in control has run out. The agent stays stopped, and you can take control again.',
+    you: lease === null ? 'You had control. The agent stays stopped.' : 'Your time in control has run out. The agent stays stopped, and you can take control again.',
   }[who];
   return { icon, what, words, keeps, until, holds };
 }

@@ -72,6 +72,9 @@ export function conditionInWords(condition) {
     return condition.state === 'gone' ? `${what} is gone` : `${what} is there`;
   }
   if ('cookie' in condition) return `The site has set the cookie ${condition.cookie}`;
+  if ('status' in condition) return `The server answers with ${[condition.status].flat().join(' or ')}`;
+  if ('predicate' in condition) return `A test of the agent’s holds: ${condition.predicate}`;
+  if ('storage' in condition) return `The site has stored ${condition.storage}`;
   if ('text' in condition) return `The page says “${condition.text}”`;
   if ('all' in condition) return condition.all.map(conditionInWords).join(', and ');
   if ('any' in condition) return condition.any.map(conditionInWords).join(', or ');

@@ -36,6 +36,11 @@ DECISION = {
     "mode": "drive", "scene": "text", "network": "near", "fps": 60, "quality": 90, "rate_kbps": 12_000, "way": "socket",
 }  # fmt: skip
 
+LIMITS = {
+    "lease_s": 20, "heartbeat_s": 5, "grace_s": 60, "idle_s": 600, "idle_warning_s": 30, "ceiling_s": 3600,
+    "extension_s": 1800, "deadline_s": 1800, "max_deadline_s": 86400, "drain_s": 2,
+}  # fmt: skip
+
 Json = dict[str, Any]
 
 
@@ -93,6 +98,9 @@ class Canned:
     parts: list[Json] = field(default_factory=list)
     asked: list[tuple[str, Json]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
+    idle_s: float = 600.0
+    ceiling_s: float = 3600.0
+    extended: bool = False
     link: int = 200
     caller: Caller | None = field(default_factory=lambda: Caller("si_1", Role.OPERATOR, ME, sign_in=True))
     live_code: int | None = None
@@ -112,7 +120,7 @@ class Canned:
         }  # fmt: skip
         self.control[sandbox] = {
             "sandbox": sandbox, "phase": phase, "holder": holder, "epoch": 4, "since": time.time() - 60,
-            "handoff": handoff, "trouble": None,
+            "handoff": handoff, "trouble": None, "requests": [], "last": None,
         }  # fmt: skip
         if handoff:
             self.handoffs[handoff["id"]] = handoff
@@ -137,7 +145,7 @@ class Canned:
         for queue in list(queues):
             self.loop.call_soon_threadsafe(queue.put_nowait, message)
 
-    def hold(self, sandbox: str, holder: Json, phase: str, handoff: Json | None) -> Json:
+    def hold(self, sandbox: str, holder: Json, phase: str, handoff: Json | None, last: Json | None = None) -> Json:
         """Give control to somebody, and say so everywhere."""
         view = self.control[sandbox]
         view = {
@@ -147,10 +155,31 @@ class Canned:
             "epoch": view["epoch"] + 1,
             "since": time.time(),
             "handoff": handoff,
+            "requests": [],
+            "last": last,
         }
         self.control[sandbox] = view
         self.tell({"type": "control", "control": view})
         self.show({"t": "control", "holder": holder, "epoch": view["epoch"], "mine": holder["operator"] == ME.id})
+        return view
+
+    def lease(self) -> Json:
+        """How long the lease runs, from now."""
+        now = time.time()
+        ends = {"expires_at": now + 20, "idle_at": now + self.idle_s, "ends_at": now + self.ceiling_s}
+        return {**ends, "extended": self.extended}
+
+    def between(self, sandbox: str, verb: str, body: Json) -> Json:
+        """What passes between operators."""
+        view = self.control[sandbox]
+        asking = [one for one in view["requests"] if one["operator"]["id"] != body.get("operator", ME.id)]
+        if verb == "give":
+            move = {"how": "given", "by": ME.name, "from": ME.name, "at": time.time()}
+            return self.hold(sandbox, person("op_kim", "Kim"), "held", view["handoff"], move)
+        if verb == "request":
+            asking.append({"operator": ME.to_wire(), "note": "", "at": time.time()})
+        self.control[sandbox] = view = {**view, "requests": asking}
+        self.tell({"type": "control", "control": view})
         return view
 
     def act(self, sandbox: str, verb: str, body: Json) -> tuple[int, Json]:
@@ -160,18 +189,17 @@ class Canned:
         handoff = view["handoff"]
         if verb == "take":
             handoff = {**(handoff or a_handoff(sandbox, asked_by="operator", condition=None)), "state": "held"}
-            lease = {
-                "operator": ME.to_wire(),
-                "epoch": view["epoch"] + 1,
-                "since": time.time(),
-                "expires_at": time.time() + 20,
-            }
+            lease = {"operator": ME.to_wire(), "epoch": view["epoch"] + 1, "since": time.time(), **self.lease()}
             view = self.hold(sandbox, person(ME.id, ME.name), "held", {**handoff, "lease": lease})
             return 200, {"epoch": view["epoch"], "lease": lease, "handoff": view["handoff"]}
         if verb == "check":
             return 200, {"met": all(part["met"] for part in self.parts), "parts": self.parts}
-        if verb == "heartbeat":
-            return 200, {"expires_at": time.time() + 20}
+        if verb in {"heartbeat", "stay", "extend"}:
+            self.idle_s = 600 if verb == "stay" else self.idle_s
+            self.ceiling_s, self.extended = (5400.0, True) if verb == "extend" else (self.ceiling_s, self.extended)
+            return 200, self.lease()
+        if verb in {"request", "give", "deny"}:
+            return 200, self.between(sandbox, verb, body)
         unmet = [part for part in self.parts if not part["met"]]
         if verb == "done" and unmet and not body.get("override"):
             error = {"error": "ConditionsNotMet", "kind": "conflict", "message": "it does not hold yet"}
@@ -225,7 +253,7 @@ def make_app(canned: Canned) -> FastAPI:
         await socket.accept()
         snapshot = {
             "type": "snapshot", "queue": list(canned.handoffs.values()), "sandboxes": list(canned.sandboxes.values()),
-            "control": canned.control, "now": time.time(),
+            "control": canned.control, "limits": LIMITS, "now": time.time(),
         }  # fmt: skip
         queue: asyncio.Queue[Json] = asyncio.Queue()
         canned.listeners.append(queue)

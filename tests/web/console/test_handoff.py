@@ -48,7 +48,7 @@ STATES: dict[str, tuple[Callable[[Canned], Any], str, str, str | None]] = {
     "watching": (lambda c: c.open(), "The agent is driving", "agent", "Take control"),
     "waiting": (lambda c: c.wait(), "Waiting for a human", "nobody", "Take control"),
     "driving": (mine, "You have control", "you", "Done"),
-    "other": (other, "Kim has control", "other", None),
+    "other": (other, "Kim has control", "other", "Ask for control"),
     "parked": (parked, "Parked, nobody has control", "nobody", "Take control"),
     "lost": (unreachable, "Connection lost", "danger", None),
     "ended": (ended, "This sandbox has ended", "nobody", None),
@@ -140,13 +140,14 @@ def test_from_the_queue_to_done_by_keyboard_alone(console: Console, page: Page) 
 
 
 def test_conditions_tick_themselves(console: Console, page: Page) -> None:
-    """What the agent waits for is looked at while the operator works."""
-    console.canned.wait()
-    console.canned.parts = UNMET
+    """The server says what holds of what the agent waits for, while the operator works."""
+    handoff = console.canned.wait()["id"]
     page.goto(f"{console.url}/sandboxes/sb_1")
     page.get_by_role("button", name="Take control").click()
+    told = {"type": "condition", "sandbox": "sb_1", "handoff": handoff}
+    console.canned.tell({**told, "met": False, "parts": UNMET})
     expect(page.locator("[data-met=false]")).to_contain_text("The address is https://shop.example/register")
-    console.canned.parts = MET
+    console.canned.tell({**told, "met": True, "parts": MET})
 
     expect(page.locator("[data-met=true]")).to_be_visible()
 
