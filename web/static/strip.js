@@ -39,5 +39,5 @@ const LINES = {
     !extended && button('quiet', 'I need longer', acts.extend)],
   asks: ({ request: { operator, note, at }, others }, acts) => [icon('other'),
     h('p', {}, h('strong', {}, `${operator.name} asks for control`), note ? `: “${note}”` : ` since ${timeOfDay(at)}`, others > 0 && ` · ${others} more`),
-    button('quiet', 'Not now', () => acts.deny(operator)), button('primary', `Give it to ${operator.name}`, () => acts.give(operator))],
+    h('div.pair', {}, button('quiet', 'Not now', () => acts.deny(operator)), button('quiet', `Give it to ${operator.name}`, () => acts.give(operator)))],
 };
