@@ -154,10 +154,6 @@ class StateRoom:
             if len(mark.dialogs) < _MOST_NOTES:
                 mark.dialogs.append({"kind": kind, "origin": bare_url(origin), "accepted": accepted})
 
-    def note_input(self) -> None:
-        """An operator acts. What a page does before the first time is its own doing."""
-        self._motions.note_input()
-
     async def close(self) -> None:
         """Stop watching and forget everything."""
         self._end()

@@ -40,6 +40,66 @@ async def test_a_page_that_redefines_everything_cannot_lie_or_break_it(tester: A
     assert await tester.room.blank_secrets() == 1
 
 
+async def test_a_page_cannot_put_its_elements_in_the_place_of_properties(tester: Any) -> None:
+    """Named forms and inputs answer for properties of the document and of the form, in every world."""
+    names = (
+        "querySelector",
+        "querySelectorAll",
+        "title",
+        "readyState",
+        "evaluate",
+        "body",
+        "documentElement",
+        "cookie",
+    )
+    inputs = ("lastChild", "firstChild", "nodeType", "localName", "getAttribute", "previousSibling", "checkVisibility")
+    await tester.open(
+        "".join(f"<img name={name}>" for name in names)
+        + "<form name=querySelectorAll><label>Sum <input id=sum></label><input type=password aria-label=Word>"
+        + "".join(f"<input type=hidden name={name}>" for name in (*inputs, "parentNode", "shadowRoot", "textContent"))
+        + "</form><h1>Bank</h1>"
+    )
+    await tester.room.mark("h")
+    await tester.run("sum.focus()")
+    await tester.call("Input.insertText", {"text": "100"})
+    changed = (await tester.room.diff("h"))["diff"]
+    assert [(each["label"], each["after"]) for each in changed["fields"]] == [("Sum", "100")]
+    assert changed["left_out"] == {}
+    assert (changed["url"]["after"], changed["url"]["title"]) == (tester.site.url("/page"), "A page")
+
+
+async def test_a_page_that_never_stops_navigating_is_answered_for(alone: Any) -> None:
+    """What is found is one of its documents, or a tab that is silent; nothing hangs and nothing is raised."""
+    alone.site.pages["/spin"] = (
+        "<!doctype html><title>Spin</title><h1>Spinning</h1><script>"
+        "setTimeout(() => location.replace('/spin?' + Math.random()), 15)</script>"
+    )
+    await alone.open("<h1>Still</h1>")
+    await alone.room.mark("h")
+    await alone.go(alone.site.url("/spin"))
+    for _ in range(2):
+        changed = (await alone.room.diff("h"))["diff"]
+        assert changed["left_out"].get("silent_tabs") or changed["tabs"]["navigated"][0]["to"].endswith("/spin")
+        assert changed["url"]["after"] == alone.site.url("/spin")
+
+
+@pytest.mark.full
+async def test_a_page_of_200000_nodes_is_bounded(alone: Any) -> None:
+    """It is looked at within the bounds, says what was left out, and what is within them is compared."""
+    row = "<div><a href=/i>Item</a><span>Price</span><button>Buy</button><input aria-label=Count value=1></div>"
+    await alone.open(
+        f"<h1>Big</h1><label>Note <input id=note></label><script>document.write(`{row}`.repeat(25000))</script>"
+    )
+    await alone.room.mark("h")
+    await alone.type("#note", "seen")
+    started = time.perf_counter()
+    answer = await alone.room.diff("h")
+    assert time.perf_counter() - started < 10
+    assert [(each["label"], each["after"]) for each in answer["diff"]["fields"]] == [("Note", "seen")]
+    assert answer["diff"]["left_out"]["nodes"] > 150_000
+    assert "Left out: " in answer["text"]
+
+
 async def test_fields_of_shadow_roots_and_of_frames_are_listed(tester: Any) -> None:
     """A component, a frame of the same origin and one of another, each by its label and frame."""
     inner = "<!doctype html><label>{} <input id=inner></label>"
