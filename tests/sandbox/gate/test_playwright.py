@@ -103,6 +103,26 @@ async def test_same_document_change(rig: Rig, site: Site, context: BrowserContex
     await press(page, rig)
 
 
+async def test_elements_that_left_and_that_stayed(rig: Rig, context: BrowserContext) -> None:
+    """An element handle whose element left the page meanwhile says so, also where a script would have done nothing."""
+    page = context.pages[0]
+    await page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button id=b onclick=acts++>B</button>')")
+    leaves, stays = await page.query_selector("#b"), await page.query_selector("button")
+    assert leaves is not None
+    assert stays is not None
+    await rig.shut()
+    await rig.js("document.querySelector('#b').remove()")
+    await back(rig, context)
+
+    with pytest.raises(Error, match="left the page while a human had control"):
+        await leaves.evaluate("e => e.click()")
+    with pytest.raises(Error, match="not attached"):
+        await leaves.click(timeout=2000)
+    assert await rig.js("acts") == 0
+    await stays.evaluate("e => e.click()")
+    await press(page, rig)
+
+
 @pytest.mark.parametrize("path", ["{here}/two", "{here}/away", "{other}/two"])
 async def test_navigation(rig: Rig, site: Site, context: BrowserContext, path: str) -> None:
     """After a navigation, a redirect through another origin, or a swap of processes the page goes on working."""
