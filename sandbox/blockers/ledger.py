@@ -84,6 +84,12 @@ class Ledger:
                 new.append(judged)
         return Told(tuple(new), tuple(gone), min(again, default=None))
 
+    def forget(self, kind: str) -> None:
+        """Tell this kind again, if it is still there."""
+        self._current.pop(kind, None)
+        self._first.pop(kind, None)
+        self._once = {each for each in self._once if each[0] != kind}
+
     @staticmethod
     def _wait(first: float, now: float, quiet_s: float) -> float:
         seen = now - first

@@ -32,6 +32,7 @@ _PRESSES: Final[Mapping[str, tuple[frozenset[str], tuple[str, ...]]]] = MappingP
 """Method → the types that count as something done, and the parameters that tell one from another."""
 _WHOLE: Final = frozenset({"Input.insertText", "Page.navigate", "Page.reload", "DOM.setFileInputFiles"})
 _CODE: Final = (".click(", ".submit(", ".requestSubmit(")
+_LONGEST_CODE: Final = 4000
 _KEY_OF_DIGESTS: Final = secrets.token_bytes(16)
 
 
@@ -47,8 +48,20 @@ def action_of(method: str, params: Mapping[str, Any]) -> str | None:
         return _digest(method, {name: params.get(name) for name in names})
     if method in _WHOLE:
         return _digest(method, params)
-    if method == "Runtime.evaluate" and any(call in str(params.get("expression", "")) for call in _CODE):
-        return _digest(method, {"expression": params["expression"]})
+    if method == "Runtime.evaluate":
+        return _clicking(method, [params.get("expression")])
+    if method == "Runtime.callFunctionOn":
+        # Playwright hands the agent's own code on as an argument of a function that is always the same.
+        given = [each.get("value") for each in params.get("arguments") or () if isinstance(each, Mapping)]
+        return _clicking(method, [*given, params.get("functionDeclaration")])
+    return None
+
+
+def _clicking(method: str, code: list[object]) -> str | None:
+    """Name the first piece of code that clicks. What is very long is a library, and not what the agent does."""
+    for text in code:
+        if isinstance(text, str) and len(text) < _LONGEST_CODE and any(call in text for call in _CODE):
+            return _digest(method, {"code": text})
     return None
 
 
@@ -62,6 +75,7 @@ class Repeats:
 
     def __init__(self) -> None:
         self._state: str | None = None
+        self._place: str | None = None
         self._since: list[str] = []
         self._counts: Counter[str] = Counter()
         self._first: dict[str, float] = {}
@@ -80,14 +94,20 @@ class Repeats:
         self._since.append(action)
         del self._since[:-_MOST_ACTIONS]
 
-    def read(self, state: str | None, now: float) -> None:
-        """The settled page is in this state; None where it cannot be told, which counts as a new one."""
+    def read(self, state: str | None, place: str | None, now: float) -> None:
+        """The settled page is in this state; None where it cannot be told, which counts as a new one.
+
+        `place` is where keys go (focus, caret, scrolling): a key that moved it had an effect.
+        """
         done, self._since = self._since, []
+        moved, self._place = place != self._place, place
         if state is None or state != self._state:
             self.forget()
             self._state = state
             return
         for action in done:
+            if moved and action.startswith("Input.dispatchKeyEvent"):
+                continue
             if now - self._first.setdefault(action, now) > WINDOW_S:
                 self._counts[action], self._first[action] = 0, now
             self._counts[action] += 1
