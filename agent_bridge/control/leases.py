@@ -84,9 +84,11 @@ def grant(
     after = replace(pass_to(control, operator, now, Phase.HELD, move), claim=None)
     handoff = open_handoff(after)
     lease = Lease(
-        operator, after.epoch, now, now + settings.lease_s, now + settings.idle_s,
-        now + settings.ceiling_s if ends_at is None else ends_at, _has_extended(handoff, operator.operator),
+        operator, after.epoch, now, now + settings.lease_s, now + settings.idle_s, now + settings.ceiling_s,
+        _has_extended(handoff, operator.operator),
     )  # fmt: skip
+    if ends_at is not None:
+        lease = replace(lease, ends_at=min(ends_at, _ceiling(lease, now, settings)))
     first = handoff.claimed_at if handoff.claimed_at is not None else now
     held = replace(
         handoff, state=HandoffState.HELD, lease=lease, reserved=None, leases=(*handoff.leases, lease), claimed_at=first
@@ -97,6 +99,11 @@ def grant(
         expires_at=lease.expires_at, how=move.how.value, before=move.before,
     )  # fmt: skip
     return Step(after, (push(after),), (granted,))
+
+
+def _ceiling(lease: Lease, now: float, settings: ControlSettings) -> float:
+    """Return the latest end that a lease can have now; a clock that jumped back would leave it a later one."""
+    return now + settings.ceiling_s + (settings.extension_s if lease.extended else 0)
 
 
 def _has_extended(handoff: Handoff, operator: OperatorId | None) -> bool:
@@ -128,8 +135,16 @@ def _with(control: Control, lease: Lease) -> Control:
 
 def _renewed(control: Control, now: float, settings: ControlSettings) -> Control:
     lease = control.lease
-    # Never the later of old and new: a clock that jumped back would keep a dead console's lease alive.
-    return _with(control, replace(lease, expires_at=now + settings.lease_s)) if lease else control
+    if lease is None:
+        return control
+    # Nothing may be further away than its whole length: after a clock jumped back a lease would outlive its console.
+    return _with(
+        control,
+        replace(
+            lease, expires_at=now + settings.lease_s, idle_at=min(lease.idle_at, now + settings.idle_s),
+            ends_at=min(lease.ends_at, _ceiling(lease, now, settings)),
+        ),
+    )  # fmt: skip
 
 
 def _active(control: Control, now: float, settings: ControlSettings) -> Control:
@@ -212,7 +227,7 @@ def park(control: Control, event: HeartbeatLost | ServerRestarted, now: float, s
     handoff = replace(handoff, state=HandoffState.PARKED, lease=None, deadline_at=deadline)
     if lease is not None:
         absent = lost and given and lease.expires_at <= lease.since + settings.lease_s
-        until = now if absent else min(now + settings.grace_s, lease.ends_at)
+        until = min(now if absent else now + settings.grace_s, lease.ends_at)
         handoff = replace(handoff, reserved=Reservation(lease.operator, until))
     after = replace(after, handoff=handoff)
     reason = "heartbeat lost" if lost else "server restarted"
