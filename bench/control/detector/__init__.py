@@ -1,0 +1,1 @@
+"""The blocker detector, measured."""
