@@ -266,7 +266,7 @@ class Client:
         passed = shared.flowing or shared.draining
         if is_error(raw):
             node.standing.failed(method)
-            if node.handles is not None and any(words in raw for words in _NO_NODE):
+            if passed and node.handles is not None and any(words in raw for words in _NO_NODE):
                 self.answer_error(pending.client_id, node, stale_handle(method), method)
                 return
         elif method == "Page.getFrameTree":
