@@ -44,6 +44,10 @@ def _passwords(forms: tuple[Form, ...]) -> int:
     return sum(each.type == "password" and each.visible for form in forms for each in form.fields)
 
 
+def _count(form: Form, wanted: Callable[[Field], object] = bool) -> int:
+    return sum(bool(wanted(each)) for each in form.fields if each.visible or not form.visible)
+
+
 PAGE: Final[Mapping[str, Callable[[Facts], Seen]]] = {
     "url": lambda facts: (facts.url.split("?")[0].split("#")[0],),
     "title": lambda facts: (_main(facts).title,),
@@ -76,7 +80,7 @@ FORM: Final[Mapping[str, Callable[[Form], Seen]]] = {
     "heading": lambda form: (form.heading,),
     "text": lambda form: (form.text,),
     "shown": lambda form: int(form.visible),
-    "fields": lambda form: _count(form),
+    "fields": _count,
     "passwords": lambda form: _count(form, lambda each: each.type == "password"),
     "texts": lambda form: _count(form, lambda each: each.type in _TYPED),
     "selects": lambda form: _count(form, lambda each: each.type.startswith("select")),
@@ -92,10 +96,6 @@ OVERLAY: Final[Mapping[str, Callable[[Overlay], Seen]]] = {
     "modal": lambda overlay: int(overlay.modal),
     "length": lambda overlay: len(overlay.text),
 }
-
-
-def _count(form: Form, wanted: Callable[[Field], object] = bool) -> int:
-    return sum(bool(wanted(each)) for each in form.fields if each.visible or not form.visible)
 
 
 def knows(scope: str, name: str) -> bool:
