@@ -52,6 +52,7 @@ class Control:
             "state.diff": lambda params: self._state.diff(params["label"]),
             "state.check": lambda params: self._state.check(params["condition"]),
             "handoff.completed": self._completed,
+            "approval.decided": self._decided,
             "thumbnail": self._thumbnail,
             "page.open": self._open_page,
         }
@@ -147,6 +148,10 @@ class Control:
 
     async def _completed(self, params: dict[str, Any]) -> dict[str, Any]:
         await self._gate.completed(HandoffId(params["handoff"]), params["result"])
+        return {}
+
+    async def _decided(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._gate.approval_decided(params["approval"], params["decision"])
         return {}
 
     async def _thumbnail(self, params: dict[str, Any]) -> dict[str, Any]:
