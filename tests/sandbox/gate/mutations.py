@@ -14,8 +14,10 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "sandbox/fence.py",
-        "        if epoch != self._epoch:\n            self._refused += 1\n"
-        '            raise StaleEpoch("control changed',
+        (
+            "        if epoch != self._epoch:\n            self._refused += 1\n"
+            '            raise StaleEpoch("control changed'
+        ),
         '        if False:\n            self._refused += 1\n            raise StaleEpoch("control changed',
         "the fence compares the epoch a command was received under",
     ),
@@ -63,8 +65,10 @@ MUTATIONS: list[tuple[str, str, str, str]] = [
     ),
     (
         "sandbox/gate/client.py",
-        "        if not self._shared.flowing:\n            self._shared.dropped += 1\n"
-        "            return\n        if node.handles",
+        (
+            "        if not self._shared.flowing:\n            self._shared.dropped += 1\n"
+            "            return\n        if node.handles"
+        ),
         "        if node.handles",
         "events are dropped while a human has control",
     ),
