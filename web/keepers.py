@@ -8,8 +8,10 @@ from typing import Any, Protocol
 from agent_bridge.control.asking import read_request
 from agent_bridge.control.broker import Broker
 from agent_bridge.control.words import Handoff
+from sandbox.blockers.words import Finding
 from sandbox.host.link import KeeperLink
-from sandbox.words import BadRequest, Clock, Epoch, HandoffId, Holder, NotFound, SandboxId, Unavailable
+from sandbox.words import BadRequest, Clock, Epoch, HandoffId, Holder, NotFound, SandboxId, Side, Unavailable
+from web.blockers import request_of
 
 
 class Links(Protocol):
@@ -88,6 +90,8 @@ class Requests:
         match method:
             case "handoff.ask":
                 return await self._ask(params)
+            case "blocker.ask":
+                return await self._ask_by_policy(params)
             case "handoff.get":
                 return self._wire(await self._mine(params))
             case "handoff.extend":
@@ -105,6 +109,14 @@ class Requests:
         asked = await self.broker.ask(
             self.sandbox, read_request(said, self.broker.settings),
             client=params.get("client"), url=str(params.get("url") or ""), title=str(params.get("title") or ""),
+        )  # fmt: skip
+        return self._wire(asked.handoff)
+
+    async def _ask_by_policy(self, params: dict[str, Any]) -> dict[str, Any]:
+        request = request_of(Finding.from_wire(params["finding"]), params.get("target"))
+        asked = await self.broker.ask(
+            self.sandbox, request, asked_by=Side.PLATFORM,
+            url=str(params.get("url") or ""), title=str(params.get("title") or ""),
         )  # fmt: skip
         return self._wire(asked.handoff)
 

@@ -6,6 +6,7 @@ Control is the broker's and processes are the keepers'; this ties the two togeth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from agent_bridge.control.errors import SandboxClosed
 from agent_bridge.control.words import Change, Phase
 from agent_bridge.store.sandboxes import SandboxRecord, SandboxStore
 from agent_bridge.words import Role
+from sandbox.blockers.policy import Policies
 from sandbox.gate import WhileHeld
 from sandbox.host.keepers import Keepers, SandboxSpec
 from sandbox.host.link import KeeperLink
@@ -39,6 +41,7 @@ from sandbox.words import (
     Unavailable,
     new_id,
 )
+from web.blockers import BlockerBoard, policies_of
 from web.keepers import Requests
 from web.metrics import Metrics
 from web.settings import Settings
@@ -73,6 +76,7 @@ class Sandboxes:
         self._listeners: list[Callable[[Wire], None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving = False
+        self.board = BlockerBoard()
         broker.subscribe(self._changed)
 
     def __repr__(self) -> str:
@@ -98,14 +102,18 @@ class Sandboxes:
         height: int | None = None,
         name: str | None = None,
         while_held: str | None = None,
+        blockers: Mapping[str, str] | None = None,
+        by_agent: bool = False,
     ) -> Wire:
         """Open a sandbox on `url`; returns its wire form, whose `cdp_url` carries the right to connect, this once.
 
-        Raises `TooMany` at the limit, `BadRequest` for a URL that is not http or https, `Unavailable` when the browser
-        does not start; then nothing is left.
+        `blockers` are policies by kind; an agent (`by_agent`) cannot take back that the server asks for a human. Raises
+        `TooMany` at the limit, `BadRequest` for a URL that is not http or https, `NotAllowed` for a policy, `Unavailable`
+        when the browser does not start; then nothing is left.
         """
         if url is not None:
             check_url(url)
+        policies = policies_of(self._settings.blockers, blockers, by_agent=by_agent)
         if len(self._open) + self._opening >= self._settings.max_sandboxes:
             raise TooMany(
                 f"{self._settings.max_sandboxes} sandboxes are open already; close one, or raise BATON_MAX_SANDBOXES",
@@ -114,18 +122,19 @@ class Sandboxes:
         self._opening += 1
         try:
             # Whoever asked may hang up meanwhile; what was begun is finished, and is theirs to list or close.
-            return await asyncio.shield(asyncio.ensure_future(self._start(owner, url, width, height, name, while_held)))
+            starting = self._start(owner, url, width, height, name, while_held, policies)
+            return await asyncio.shield(asyncio.ensure_future(starting))
         finally:
             self._opening -= 1
 
     async def _start(
         self, owner: str, url: str | None, width: int | None, height: int | None, name: str | None,
-        while_held: str | None,
+        while_held: str | None, policies: Policies,
     ) -> Wire:  # fmt: skip
         sandbox = SandboxId(new_id("sb"))
         width, height = width or self._settings.width, height or self._settings.height
         shown = clean_name(name) if name else _name_for(url)
-        link = await self._fleet.open(SandboxSpec(sandbox, width, height, url))
+        link = await self._fleet.open(SandboxSpec(sandbox, width, height, url, policies.to_wire()))
         try:
             secret = new_secret(CAPABILITY_PREFIX)
             record = SandboxRecord(
@@ -186,8 +195,13 @@ class Sandboxes:
             else:
                 self._wire_up(link)
                 self._broker.sandbox_adopted(sandbox)
+                self._spawn(self._learn_blockers(link))
                 self._spawn(self._watch(link))
                 return
+
+    async def _learn_blockers(self, link: KeeperLink) -> None:
+        with contextlib.suppress(BatonError):
+            self.board.replace(link.sandbox, (await link.blockers())["pages"])
 
     def _wire_up(self, link: KeeperLink) -> None:
         sandbox = link.sandbox
@@ -200,6 +214,8 @@ class Sandboxes:
                 refused = int(params.get("refused") or 0)
                 self._metrics.refused.inc(max(0, refused - self._refused.get(sandbox, 0)))
                 self._refused[sandbox] = refused
+            case "blockers":
+                self.board.heard(sandbox, params)
             case _:
                 self._spawn(self._broker.keeper_event(sandbox, name, params))
 
@@ -256,6 +272,7 @@ class Sandboxes:
         if record is None:
             return
         self._refused.pop(sandbox, None)
+        self.board.forget(sandbox)
         try:
             await self._fleet.close(sandbox)
         except BatonError as error:
@@ -350,6 +367,10 @@ class Sandboxes:
         """Return the browser's name and version. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
         hello = (await self._link(sandbox)).hello
         return hello.browser if hello else "Chromium"
+
+    async def blockers(self, sandbox: SandboxId) -> Wire:
+        """Return what stops the agent now (`KeeperLink.blockers`). Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
+        return await (await self._link(sandbox)).blockers()
 
     async def thumbnail(self, sandbox: SandboxId, width: int) -> bytes:
         """Return a small masked picture. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""

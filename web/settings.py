@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sandbox.blockers.policy import parse_policies
 from sandbox.gate import WhileHeld
+from sandbox.words import BadRequest
 from streaming.rtc.settings import DatagramSettings, Places, TurnSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -53,6 +55,12 @@ class Settings(BaseSettings):
     )
     launch_s: float = Field(60, gt=0, description="How long a sandbox may take to start.")
 
+    blockers: str = Field(
+        "",
+        description="What to do about blockers by kind, `captcha=ask,consent=ignore`: `ask` stops the agent and asks a "
+        "human at once, `offer` (what is not named) tells the agent, `ignore` does nothing. A sandbox may say otherwise; "
+        "an agent cannot take an `ask` away.",
+    )
     while_held: WhileHeld = Field(
         WhileHeld.REFUSE,
         description="What becomes of an agent's commands while it does not hold control: `refuse` or `wait`. "
@@ -116,6 +124,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("blockers")
+    @classmethod
+    def _policies(cls, value: str) -> str:
+        try:
+            parse_policies(value)
+        except BadRequest as error:
+            raise ValueError(error.message) from None
+        return value
 
     @field_validator("public_url")
     @classmethod

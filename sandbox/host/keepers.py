@@ -7,8 +7,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ class SandboxSpec:
     width: int
     height: int
     url: str | None = None
+    blockers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Child:
@@ -141,7 +142,7 @@ class Keepers:
         except FileExistsError:
             raise Conflict(f"there is a sandbox {spec.id} already", sandbox=spec.id) from None
         size = Size(spec.width, spec.height)
-        KeeperConfig(spec.id, directory, size, spec.url, self._adoption_s).write()
+        KeeperConfig(spec.id, directory, size, spec.url, self._adoption_s, spec.blockers).write()
         child = self._spawn(directory)
         try:
             async with asyncio.timeout(self._launch_s):

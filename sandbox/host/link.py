@@ -161,6 +161,10 @@ class KeeperLink:
         """Tell the CDP session that asked."""
         await self.call("handoff.completed", {"handoff": handoff, "result": dict(result)})
 
+    async def blockers(self) -> dict[str, Any]:
+        """Return what stops the agent now: `{"policies", "pages": [{"target", "url", "title", "findings"}]}`."""
+        return await self.call("blockers.get", {})
+
     async def thumbnail(self, width: int) -> bytes:
         """Return a masked JPEG of the screen."""
         return base64.b64decode((await self.call("thumbnail", {"width": width}))["jpeg"])

@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -32,12 +32,14 @@ class KeeperConfig:
     size: Size
     url: str | None = None
     adoption_s: float = 60.0
+    blockers: Mapping[str, str] = field(default_factory=dict)
+    """What to do about blockers, kind → policy."""
 
     def write(self) -> None:
         """Put it into the directory."""
         data = {
             "sandbox": self.sandbox, "width": self.size.width, "height": self.size.height, "url": self.url,
-            "adoption_s": self.adoption_s,
+            "adoption_s": self.adoption_s, "blockers": dict(self.blockers),
         }  # fmt: skip
         write_json(self.directory / SPEC, data)
 
@@ -48,7 +50,8 @@ class KeeperConfig:
         if data is None:
             raise NotFound(f"{directory} holds no sandbox: there is no {SPEC}")
         size = Size(data["width"], data["height"])
-        return cls(SandboxId(data["sandbox"]), directory, size, data["url"], data["adoption_s"])
+        blockers = data.get("blockers", {})
+        return cls(SandboxId(data["sandbox"]), directory, size, data["url"], data["adoption_s"], blockers)
 
 
 @dataclass(frozen=True, slots=True)

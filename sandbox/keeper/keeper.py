@@ -20,7 +20,9 @@ from websockets.exceptions import ConnectionClosed
 from sandbox.authority import Authority
 from sandbox.fence import Fence
 from sandbox.gate import WhileHeld
+from sandbox.blockers.policy import read_policies
 from sandbox.keeper.assembly import Assembly
+from sandbox.keeper.blockers import Blockers
 from sandbox.keeper.control import Control, open_page
 from sandbox.keeper.files import SOCKET, KeeperConfig, KeeperRecord, socket_address
 from sandbox.keeper.log import where
@@ -83,6 +85,7 @@ class Keeper:
         self._news = News(self.link)
         self._assembly: Assembly | None = None
         self._control: Control | None = None
+        self._blockers: Blockers | None = None
         self._ready = asyncio.Event()
         self._failure: BatonError | None = None
         self._dead: str | None = None
@@ -177,6 +180,9 @@ class Keeper:
             return
         self._control = Control(self.fence, assembly.pages, assembly.screen, assembly.state, assembly.gate, self._note)
         self._news.follow(assembly, self._note)
+        self._blockers = Blockers(
+            assembly.pages, self.fence, assembly.gate, self.link, read_policies(self.config.blockers), self._clock
+        )
         self._ready.set()
         _log.info("up", sandbox=self.config.sandbox, browser=assembly.product, isolation=assembly.isolation.level)
         if self.config.url:
@@ -287,7 +293,11 @@ class Keeper:
         if method == "hello":
             return self._hello()
         self._up()
-        assert self._control is not None  # noqa: S101 - made together with the assembly
+        assert self._control is not None and self._blockers is not None  # noqa: S101, PT018 - made with the assembly
+        if method == "blockers.get":
+            return self._blockers.to_wire()
+        if method == "handoff.completed":
+            self._blockers.completed(params["handoff"], params["result"])
         return await self._control.answer(method, params)
 
     def _hello(self) -> dict[str, Any]:
@@ -342,6 +352,8 @@ class Keeper:
             if task is not asyncio.current_task():
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._blockers is not None:
+            await self._blockers.close()
         if self._assembly is not None:
             await self._assembly.close()
         shutil.rmtree(self.config.directory, ignore_errors=True)

@@ -94,6 +94,8 @@ class FakeKeeper:
             case "state.check":
                 met = "met" in str(params["condition"])
                 return {"met": met, "parts": [{"condition": params["condition"], "met": met, "why": "fake"}]}
+            case "blockers.get":
+                return {"policies": dict(self.config.blockers), "pages": []}
             case "thumbnail":
                 return {"jpeg": base64.b64encode(b"\xff\xd8small").decode()}
             case "close":

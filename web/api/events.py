@@ -1,6 +1,7 @@
 """The console's ear: a snapshot of queue, sandboxes and control, then every change as it happens.
 
-Down: `{"type": "snapshot", "queue", "sandboxes", "control", "limits", "now"}`, then
+Down: `{"type": "snapshot", "queue", "sandboxes", "control", "blockers", "limits", "now"}`, then
+`{"type": "blockers", "sandbox", "pages": [{"target", "url", "title", "findings"}], "now"}`,
 `{"type": "control", "control", "now"}`, `{"type": "handoff", "handoff", "now"}`,
 `{"type": "sandbox", "sandbox", "now"}`, and the answers
 `{"type": "lease", "sandbox", "epoch", "expires_at", "idle_at", "ends_at", "extended", "now"}` or
@@ -64,6 +65,7 @@ class Feed:
         stops = [
             self._services.broker.subscribe(self._changed),
             self._services.sandboxes.subscribe(lambda wire: self._put({"type": "sandbox", "sandbox": wire})),
+            self._services.sandboxes.board.subscribe(lambda wire: self._put({"type": "blockers", **wire})),
         ]
         tasks = [asyncio.create_task(self._down()), asyncio.create_task(self._up()), asyncio.create_task(self._full())]
         try:
@@ -100,6 +102,7 @@ class Feed:
             "control": {
                 view.sandbox: view.to_wire(now) for view in services.broker.views() if view.phase is not Phase.CLOSED
             },
+            "blockers": services.sandboxes.board.to_wire(),
             "limits": services.broker.settings.limits(),
             "now": now,
         }

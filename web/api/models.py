@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from agent_bridge.control.words import How, Phase
 from agent_bridge.words import Blocker, HandoffState, Outcome
+from sandbox.blockers.policy import Policy
+from sandbox.blockers.words import BlockerKind
 
 type Short = Annotated[str, StringConstraints(max_length=200)]
 type Note = Annotated[str, StringConstraints(max_length=4000)]
@@ -31,6 +33,9 @@ class OpenSandbox(Strict):
     width: int | None = Field(None, ge=320, le=4096, description="Pixels; even.", multiple_of=2)
     height: int | None = Field(None, ge=240, le=4096, description="Pixels; even.", multiple_of=2)
     name: Annotated[str, StringConstraints(max_length=80)] | None = Field(None, description="Shown to operators.")
+    blockers: dict[Literal[tuple(b.value for b in BlockerKind)], Literal[tuple(p.value for p in Policy)]] | None = Field(  # type: ignore[valid-type] # made from the words
+        None, description="What to do about blockers by kind; what is not named is as the server's setting says."
+    )
     while_held: Literal["refuse", "wait"] | None = Field(
         None, description="What becomes of its commands while it does not hold control; the server's setting if absent."
     )
@@ -280,6 +285,33 @@ class CheckOut(BaseModel):
 
     met: bool | None
     parts: list[dict[str, Any]]
+
+
+class FindingOut(BaseModel):
+    """A blocker that was found."""
+
+    kind: str
+    sort: str = Field(description="The finer kind: recaptcha, login, totp, cookie_consent, rate_limited…")
+    confidence: float = Field(description="0 to 1.")
+    where: dict[str, Any] | None = Field(description="CDP frame, CSS selector in it, and box.")
+    why: str
+    policy: str = Field(description="ask or offer")
+
+
+class BlockedPageOut(BaseModel):
+    """A tab with blockers."""
+
+    target: str
+    url: str
+    title: str
+    findings: list[FindingOut]
+
+
+class BlockersOut(BaseModel):
+    """What stops the agent in a sandbox."""
+
+    policies: dict[str, str]
+    pages: list[BlockedPageOut]
 
 
 class MeOut(BaseModel):

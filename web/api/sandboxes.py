@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from agent_bridge.access.roles import Permission, may
 from agent_bridge.access.words import Caller
+from agent_bridge.words import Role
 from sandbox.words import SandboxId
 from web.api.common import errors, may_touch
-from web.api.models import OpenSandbox, SandboxesOut, SandboxOut
+from web.api.models import BlockersOut, OpenSandbox, SandboxesOut, SandboxOut
 from web.signin import Give, identify, require
 
 router = APIRouter(prefix="/sandboxes", tags=["sandboxes"])
@@ -25,7 +26,7 @@ Reader = Annotated[Caller, Depends(require(Permission.SANDBOX_READ, Permission.S
 )  # fmt: skip
 async def open_sandbox(caller: Opener, services: Give, body: OpenSandbox | None = None) -> dict[str, Any]:
     """Open a sandbox. Its `cdp_url` carries the right to connect and is shown this once."""
-    asked = body or OpenSandbox(url=None, width=None, height=None, name=None, while_held=None)
+    asked = body or OpenSandbox(url=None, width=None, height=None, name=None, while_held=None, blockers=None)
     return await services.sandboxes.open(
         owner=caller.id,
         url=asked.url,
@@ -33,6 +34,8 @@ async def open_sandbox(caller: Opener, services: Give, body: OpenSandbox | None 
         height=asked.height,
         name=asked.name,
         while_held=asked.while_held,
+        blockers=asked.blockers,
+        by_agent=caller.role is Role.AGENT,
     )
 
 
@@ -49,6 +52,17 @@ async def get_sandbox(sandbox: str, request: Request, services: Give) -> dict[st
     caller, _ = await identify(request)
     await may_touch(services, caller, SandboxId(sandbox), own=Permission.SANDBOX_READ_OWN, all_=Permission.SANDBOX_READ)
     return await services.sandboxes.get(SandboxId(sandbox))
+
+
+@router.get(
+    "/{sandbox}/blockers", response_model=None,
+    responses={200: {"model": BlockersOut}, **errors(401, 403, 404, 410, 503)},
+)  # fmt: skip
+async def blockers(sandbox: str, request: Request, services: Give) -> dict[str, Any]:
+    """Return what stops the agent now, page by page, and what is done about which kind."""
+    caller, _ = await identify(request)
+    await may_touch(services, caller, SandboxId(sandbox), own=Permission.SANDBOX_READ_OWN, all_=Permission.SANDBOX_READ)
+    return await services.sandboxes.blockers(SandboxId(sandbox))
 
 
 @router.delete("/{sandbox}", status_code=204, response_class=Response, responses=errors(401, 403, 404))
