@@ -91,6 +91,7 @@ def test_a_check_that_proves_itself_opens_its_address(bound: Bound) -> None:
         bytes(stun.Message(stun.Method.BINDING, stun.Class.RESPONSE)),
         bytes(stun.Message(stun.Method.BINDING, stun.Class.INDICATION)),
     ],
+    ids=["password", "user", "nothing", "a zero", "a head", "no user", "cut", "response", "indication"],
 )
 def test_what_is_forged_reaches_nobody(bound: Bound, forged: bytes) -> None:
     """A wrong password, an unknown name, no check at all, an answer to nothing."""
