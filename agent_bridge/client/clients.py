@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, overload
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from agent_bridge.client.errors import NotConfigured, ServerUnreachable, error_of
-from agent_bridge.client.flows import GRACE_S, Call, Flow, Json, Lost, Pause, Reply, ask, insist, once, wait
+from agent_bridge.client.flows import Call, Flow, Json, Lost, Pause, Reply, ask, begin, extend, follow, once
 from agent_bridge.client.values import HandoffResult
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -139,19 +139,17 @@ def _at(sandbox: str) -> str:
     return f"/sandboxes/{quote(sandbox, safe='')}"
 
 
+def _quoted(handoff: str) -> str:
+    return quote(handoff, safe="")
+
+
 def _named(handoff: str) -> Call:
-    return Call("GET", f"/handoffs/{quote(handoff, safe='')}")
+    return Call("GET", f"/handoffs/{_quoted(handoff)}")
 
 
 def _facts(data: Json) -> dict[str, Any]:
     names = ("id", "name", "width", "height", "state")
     return {**{name: data[name] for name in names}, "cdp_url": data.get("cdp_url") or "", "wire": data}
-
-
-def _following(handoff: str) -> Flow[Json]:
-    until = time.monotonic()
-    found = yield from insist(_named(handoff), lambda: time.monotonic() > until + GRACE_S, handoff=handoff)
-    return (yield from wait(found, until, time.monotonic))
 
 
 class Client:
@@ -203,9 +201,31 @@ class Client:
         """Ask for a human and wait for the outcome; `request_handoff` is the comfortable form."""
         return self.server.result(self.run(ask(sandbox, body, timeout_s, time.monotonic)))
 
+    def begin(self, sandbox: str, body: Json, timeout_s: float) -> dict[str, Any]:
+        """Ask for a human and go on; returns the handoff as it stands. `wait` with its id gets the outcome."""
+        return dict(self.run(begin(sandbox, body, timeout_s, time.monotonic)))
+
+    def extend(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """Let an open handoff wait until `timeout_s` from now, never shorter than before; returns it as it stands."""
+        return dict(self.run(extend(_quoted(handoff), timeout_s, time.monotonic)))
+
+    @overload
+    def wait(self, handoff: str) -> HandoffResult: ...
+
+    @overload
+    def wait(self, handoff: str, timeout_s: float) -> HandoffResult | None: ...
+
+    def wait(self, handoff: str, timeout_s: float | None = None) -> HandoffResult | None:
+        """Wait for a handoff by its id; None when it is still open after `timeout_s`: then call again.
+
+        The server may be restarted meanwhile. Raises `ServerUnreachable` when it stays away.
+        """
+        found = self.run(follow(_quoted(handoff), time.monotonic, timeout_s))
+        return None if found is None else self.server.result(found)
+
     def reattach(self, handoff: str) -> HandoffResult:
-        """Wait for a handoff that was asked for before, maybe by another process."""
-        return self.server.result(self.run(_following(handoff)))
+        """Wait for a handoff that was asked for before, maybe by another process, for as long as it takes."""
+        return self.wait(handoff)
 
     def run[T](self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""
@@ -275,9 +295,31 @@ class AsyncClient:
         """Ask for a human and wait for the outcome; `request_handoff` is the comfortable form."""
         return self.server.result(await self.run(ask(sandbox, body, timeout_s, time.monotonic)))
 
+    async def begin(self, sandbox: str, body: Json, timeout_s: float) -> dict[str, Any]:
+        """Ask for a human and go on; returns the handoff as it stands. `wait` with its id gets the outcome."""
+        return dict(await self.run(begin(sandbox, body, timeout_s, time.monotonic)))
+
+    async def extend(self, handoff: str, timeout_s: float) -> dict[str, Any]:
+        """Let an open handoff wait until `timeout_s` from now, never shorter than before; returns it as it stands."""
+        return dict(await self.run(extend(_quoted(handoff), timeout_s, time.monotonic)))
+
+    @overload
+    async def wait(self, handoff: str) -> HandoffResult: ...
+
+    @overload
+    async def wait(self, handoff: str, timeout_s: float) -> HandoffResult | None: ...
+
+    async def wait(self, handoff: str, timeout_s: float | None = None) -> HandoffResult | None:
+        """Wait for a handoff by its id; None when it is still open after `timeout_s`: then call again.
+
+        The server may be restarted meanwhile. Raises `ServerUnreachable` when it stays away.
+        """
+        found = await self.run(follow(_quoted(handoff), time.monotonic, timeout_s))
+        return None if found is None else self.server.result(found)
+
     async def reattach(self, handoff: str) -> HandoffResult:
-        """Wait for a handoff that was asked for before, maybe by another process."""
-        return self.server.result(await self.run(_following(handoff)))
+        """Wait for a handoff that was asked for before, maybe by another process, for as long as it takes."""
+        return await self.wait(handoff)
 
     async def run[T](self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""

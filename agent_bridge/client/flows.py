@@ -94,20 +94,29 @@ def insist(call: Call, give_up: Callable[[], bool], go_on: str = "", **fields: s
 
 
 def ask(sandbox: str, body: Json, timeout_s: float, clock: Callable[[], float], grace_s: float = GRACE_S) -> Flow[Json]:
-    """Ask for a human and wait for the outcome; returns the final handoff.
+    """Ask for a human and wait for the outcome; returns the final handoff."""
+    until = clock() + timeout_s + grace_s
+    handoff = yield from begin(sandbox, body, timeout_s, clock, grace_s)
+    return (yield from wait(handoff, until, clock, grace_s))
+
+
+def begin(
+    sandbox: str, body: Json, timeout_s: float, clock: Callable[[], float], grace_s: float = GRACE_S
+) -> Flow[Json]:
+    """Ask for a human; returns the handoff as it stands.
 
     The request carries an idempotency key, so that repeating it after a lost answer makes no second handoff.
     """
     keyed = {**body, "timeout_s": timeout_s}
     keyed["idempotency_key"] = keyed.get("idempotency_key") or f"auto-{uuid.uuid4().hex}"
     until = clock() + timeout_s + grace_s
-    handoff = yield from insist(
+    handoff: Json = yield from insist(
         Call("POST", f"/sandboxes/{sandbox}/handoffs", keyed),
         lambda: clock() > until,
         "; it may have been asked for: ask again with error.fields['idempotency_key']",
         idempotency_key=keyed["idempotency_key"],
     )
-    return (yield from wait(handoff, until, clock, grace_s))
+    return handoff
 
 
 def wait(handoff: Json, until: float, clock: Callable[[], float], grace_s: float = GRACE_S) -> Flow[Json]:
@@ -123,6 +132,34 @@ def wait(handoff: Json, until: float, clock: Callable[[], float], grace_s: float
         quiet_until = max(until, clock() + POLL_S + grace_s)
         handoff = yield from insist(call, partial(_past, clock, quiet_until), again, handoff=name)
     return handoff
+
+
+def follow(
+    handoff: str, clock: Callable[[], float], timeout_s: float | None = None, grace_s: float = GRACE_S
+) -> Flow[Json | None]:
+    """Wait for a handoff known by its id; returns it once final, or None when it still stands after `timeout_s`.
+
+    A server that is away is waited for until then, or for `grace_s` where there is no end.
+    """
+    end = None if timeout_s is None else clock() + timeout_s
+    again = f"; reattach({handoff!r}) goes on waiting"
+    while True:
+        left = POLL_S if end is None else min(POLL_S, max(0.0, end - clock()))
+        quiet_until = clock() + left + grace_s if end is None else end
+        call = Call("GET", f"/handoffs/{handoff}?wait_s={left:g}", timeout_s=left + 15)
+        found = yield from insist(call, partial(_past, clock, quiet_until), again, handoff=handoff)
+        if found["state"] in FINAL:
+            return dict(found)
+        if end is not None and clock() >= end:
+            return None
+
+
+def extend(handoff: str, timeout_s: float, clock: Callable[[], float], grace_s: float = GRACE_S) -> Flow[Json]:
+    """Let a handoff wait until `timeout_s` from now; repeated after a lost answer, which only adds to it."""
+    until = clock() + grace_s
+    call = Call("POST", f"/handoffs/{handoff}/extend", {"timeout_s": timeout_s})
+    found: Json = yield from insist(call, partial(_past, clock, until), handoff=handoff)
+    return found
 
 
 def _past(clock: Callable[[], float], until: float) -> bool:

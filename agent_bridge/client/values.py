@@ -40,8 +40,9 @@ class HandoffResult:
 
     `text` says what changed while the human drove, for a language model, at most 6,000 characters, what matters
     first; `diff` is the same as data. `unknown` lists commands that were in flight when the agent was stopped and
-    whose outcome nobody knows; `notes` what the agent should know before it goes on. `waited_s` is the time until a
-    human took control, `duration_s` from then to the return. `late` is what an operator said after the end.
+    whose outcome nobody knows, `stale` which of the agent's handles are gone; `notes` what the agent should know
+    before it goes on. `waited_s` is the time until a human took control, `duration_s` from then to the return. `late`
+    is what an operator said after the end.
     """
 
     handoff: str
@@ -55,6 +56,7 @@ class HandoffResult:
     waited_s: float = 0.0
     unknown: tuple[Mapping[str, Any], ...] = ()
     exposure: str | None = None
+    stale: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     late: tuple[Mapping[str, Any], ...] = ()
     pictures: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class HandoffResult:
             handoff=handoff["id"], outcome=Outcome(data["outcome"]), note=data["note"], operator=data["operator"],
             verification=Verification(checked["verified"], tuple(checked["parts"]), checked["overridden"]),
             diff=data["diff"], text=data["text"], duration_s=data["duration_s"], waited_s=data["waited_s"],
-            unknown=tuple(data["unknown"]), exposure=data["exposure"], notes=tuple(data.get("notes", ())),
-            late=tuple(handoff.get("late", ())), pictures=tuple(data["images"]), _fetch=fetch, _async_fetch=async_fetch,
+            unknown=tuple(data["unknown"]), exposure=data["exposure"], stale=data.get("stale", {}),
+            notes=tuple(data.get("notes", ())), late=tuple(handoff.get("late", ())), pictures=tuple(data["images"]),
+            _fetch=fetch, _async_fetch=async_fetch,
         )  # fmt: skip

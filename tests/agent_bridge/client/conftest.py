@@ -58,20 +58,7 @@ class Backend:
                 return JSONResponse(error.to_wire(), 401)
             return await call_next(request)
 
-        sandbox = {"id": SB, "name": "shop", "state": "open", "width": 1280, "height": 720, "cdp_url": "ws://x/cdp"}
-
-        @app.post("/v1/sandboxes", status_code=201)
-        async def open_one(request: Request) -> dict[str, object]:
-            return {**sandbox, "name": (await request.json()).get("name") or "shop"}
-
-        @app.get("/v1/sandboxes")
-        async def list_them() -> dict[str, object]:
-            return {"sandboxes": [sandbox]}
-
-        @app.delete("/v1/sandboxes/{one}", status_code=204)
-        async def close_one(one: str) -> Response:
-            await broker.close(SandboxId(one))
-            return Response(status_code=204)
+        sandbox_routes(app, broker)
 
         @app.post("/v1/sandboxes/{one}/handoffs")
         async def ask(one: str, request: Request) -> JSONResponse:
@@ -90,6 +77,11 @@ class Backend:
         @app.post("/v1/handoffs/{one}/cancel")
         async def cancel(one: str) -> object:
             return (await broker.cancel(HandoffId(one))).to_wire(now())
+
+        @app.post("/v1/handoffs/{one}/extend")
+        async def extend(one: str, request: Request) -> object:
+            said = (await request.json())["timeout_s"]
+            return (await broker.extend_handoff(HandoffId(one), said)).to_wire(now())
 
         @app.get("/v1/handoffs/{one}/images/{name}.jpg")
         async def image(one: str, name: str) -> Response:
@@ -129,6 +121,24 @@ class Backend:
                 await asyncio.sleep(0.01)
         taken = await self.broker.take(SB, ANN)
         await self.broker.done(SB, ANN, taken.epoch, note)
+
+
+def sandbox_routes(app: FastAPI, broker: Broker) -> None:
+    """Add the routes of the one sandbox."""
+    sandbox = {"id": SB, "name": "shop", "state": "open", "width": 1280, "height": 720, "cdp_url": "ws://x/cdp"}
+
+    @app.post("/v1/sandboxes", status_code=201)
+    async def open_one(request: Request) -> dict[str, object]:
+        return {**sandbox, "name": (await request.json()).get("name") or "shop"}
+
+    @app.get("/v1/sandboxes")
+    async def list_them() -> dict[str, object]:
+        return {"sandboxes": [sandbox]}
+
+    @app.delete("/v1/sandboxes/{one}", status_code=204)
+    async def close_one(one: str) -> Response:
+        await broker.close(SandboxId(one))
+        return Response(status_code=204)
 
 
 @pytest.fixture

@@ -212,6 +212,43 @@ async def test_reattaching_by_id(configured: Served) -> None:
     assert third == again
 
 
+async def test_waiting_in_pieces(configured: Served) -> None:
+    """Who may not wait long asks again and again by id, across a restart, and gets the result once it is there."""
+    async with AsyncClient() as client:
+        handoff = (await client.begin(SB, {"kind": "captcha"}, 60))["id"]
+        still = await client.wait(handoff, 0.05)
+        await configured.stop()
+        with pytest.raises(ServerUnreachable, match="reattach") as caught:
+            await client.wait(handoff, 0.2)
+        waiting = asyncio.create_task(client.wait(handoff, 20))
+        await configured.start()
+        await configured.human()
+        result = await waiting
+        again = await asyncio.to_thread(lambda: Client().wait(handoff, 0))
+
+    assert still is None
+    assert caught.value.handoff == handoff
+    assert result is not None
+    check(result)
+    assert again == result
+
+
+async def test_letting_a_handoff_wait_longer(configured: Served) -> None:
+    """The deadline moves on; of a handoff that is over it does not."""
+    async with AsyncClient() as client:
+        asked = await client.begin(SB, {"kind": "captcha"}, 60)
+        longer = await client.extend(asked["id"], 600)
+        with Client() as blocking:
+            same = await asyncio.to_thread(blocking.extend, asked["id"], 5)
+        with pytest.raises(InvalidRequest, match="at most"):
+            await client.extend(asked["id"], 1e9)
+        await client.cancel(asked["id"])
+        with pytest.raises(HandoffEnded):
+            await client.extend(asked["id"], 600)
+
+    assert longer["deadline_at"] == same["deadline_at"] == asked["deadline_at"] + 540
+
+
 async def test_a_server_that_stays_away(configured: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server stays away past the deadline the error names the handoff and how to go on."""
     monkeypatch.setattr("agent_bridge.client.flows.POLL_S", 0.1)
