@@ -107,9 +107,9 @@ class Sandboxes:
     ) -> Wire:
         """Open a sandbox on `url`; returns its wire form, whose `cdp_url` carries the right to connect, this once.
 
-        `blockers` are policies by kind; an agent (`by_agent`) cannot take back that the server asks for a human. Raises
-        `TooMany` at the limit, `BadRequest` for a URL that is not http or https, `NotAllowed` for a policy, `Unavailable`
-        when the browser does not start; then nothing is left.
+        `blockers` are policies by kind; an agent (`by_agent`) cannot take back that the server asks for a human.
+        Raises `TooMany` at the limit, `BadRequest` for a URL that is not http or https, `NotAllowed` for a policy,
+        `Unavailable` when the browser does not start; then nothing is left.
         """
         if url is not None:
             check_url(url)
@@ -369,7 +369,7 @@ class Sandboxes:
         return hello.browser if hello else "Chromium"
 
     async def blockers(self, sandbox: SandboxId) -> Wire:
-        """Return what stops the agent now (`KeeperLink.blockers`). Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
+        """Return what stops the agent now (`KeeperLink.blockers`). Raises as `dial` does."""
         return await (await self._link(sandbox)).blockers()
 
     async def thumbnail(self, sandbox: SandboxId, width: int) -> bytes:

@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     blockers: str = Field(
         "",
         description="What to do about blockers by kind, `captcha=ask,consent=ignore`: `ask` stops the agent and asks a "
-        "human at once, `offer` (what is not named) tells the agent, `ignore` does nothing. A sandbox may say otherwise; "
-        "an agent cannot take an `ask` away.",
+        "human at once, `offer` (what is not named) tells the agent, `ignore` does nothing. A sandbox may say "
+        "otherwise; an agent cannot take an `ask` away.",
     )
     while_held: WhileHeld = Field(
         WhileHeld.REFUSE,

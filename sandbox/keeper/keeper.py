@@ -18,9 +18,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from sandbox.authority import Authority
+from sandbox.blockers.policy import read_policies
 from sandbox.fence import Fence
 from sandbox.gate import WhileHeld
-from sandbox.blockers.policy import read_policies
 from sandbox.keeper.assembly import Assembly
 from sandbox.keeper.blockers import Blockers
 from sandbox.keeper.control import Control, open_page

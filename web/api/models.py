@@ -17,6 +17,8 @@ from sandbox.blockers.words import BlockerKind
 
 type Short = Annotated[str, StringConstraints(max_length=200)]
 type Note = Annotated[str, StringConstraints(max_length=4000)]
+KINDS = Literal[tuple(kind.value for kind in BlockerKind)]  # type: ignore[valid-type] # made from the words
+POLICIES = Literal[tuple(policy.value for policy in Policy)]  # type: ignore[valid-type] # made from the words
 type Address = Annotated[str, StringConstraints(max_length=8000)]
 
 
@@ -33,7 +35,7 @@ class OpenSandbox(Strict):
     width: int | None = Field(None, ge=320, le=4096, description="Pixels; even.", multiple_of=2)
     height: int | None = Field(None, ge=240, le=4096, description="Pixels; even.", multiple_of=2)
     name: Annotated[str, StringConstraints(max_length=80)] | None = Field(None, description="Shown to operators.")
-    blockers: dict[Literal[tuple(b.value for b in BlockerKind)], Literal[tuple(p.value for p in Policy)]] | None = Field(  # type: ignore[valid-type] # made from the words
+    blockers: dict[KINDS, POLICIES] | None = Field(  # type: ignore[valid-type] # made from the words
         None, description="What to do about blockers by kind; what is not named is as the server's setting says."
     )
     while_held: Literal["refuse", "wait"] | None = Field(
