@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Error, Page, Playwright, async_playwright
 
 from sandbox.cdp import CdpError
+from sandbox.gate import WhileHeld
 from sandbox.screen import Tab
 from sandbox.words import THE_AGENT, Epoch
 from tests.sandbox.gate.rig import until
@@ -90,6 +92,30 @@ async def test_stops_and_goes_on(rig: Rig, context: BrowserContext) -> None:
     assert handle is not None
     await handle.click()
     assert await page.evaluate("acts") == 3
+
+
+async def test_waits_and_looks_again(rig: Rig, site: Site, playwright: Playwright) -> None:
+    """A script whose commands wait stands still, is told once that it decided too early, and goes on."""
+    rig.while_held = WhileHeld.WAIT
+    browser = await playwright.chromium.connect_over_cdp(rig.url)
+    page = browser.contexts[0].pages[0]
+    await press(page, rig)
+    baton = await page.context.new_cdp_session(page)
+    await rig.shut()
+    pressing = asyncio.create_task(page.get_by_role("button").click())
+    shooting = asyncio.create_task(page.context.cookies())
+    assert (await baton.send("Baton.getControl"))["holder"]["name"] == "Ann"
+    assert not pressing.done()
+    assert not shooting.done()
+    await rig.goto(site.here + "/two")
+    await rig.open()
+
+    with pytest.raises(Error, match="look again"):
+        await pressing
+    await shooting
+    assert await rig.js("acts") == 0
+    await press(page, rig)
+    await browser.close()
 
 
 async def test_same_document_change(rig: Rig, site: Site, context: BrowserContext) -> None:
