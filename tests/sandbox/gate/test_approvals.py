@@ -76,7 +76,8 @@ async def test_not_approved_is_not_performed(rig: Rig, raw: Raw) -> None:
         await raw.call("Baton.perform", {"approval": await asked(rig, raw, session)})
     with pytest.raises(Refused, match="cannot be approved"):
         await raw.call("Baton.requestApproval", {**ASK, "method": "Browser.crash"}, session)
-    for bad in ({"method": 1}, {"params": []}, {"reason": None}, {"timeoutS": "1"}):
+    wrong: list[dict[str, Any]] = [{"method": 1}, {"params": []}, {"reason": None}, {"timeoutS": "1"}]
+    for bad in wrong:
         with pytest.raises(Refused):
             await raw.call("Baton.requestApproval", {**ASK, **bad}, session)
     assert await rig.js("acts") == 0

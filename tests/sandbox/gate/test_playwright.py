@@ -107,14 +107,22 @@ async def test_waits_and_looks_again(rig: Rig, site: Site, playwright: Playwrigh
     assert (await baton.send("Baton.getControl"))["holder"]["name"] == "Ann"
     assert not pressing.done()
     assert not shooting.done()
-    await rig.goto(site.here + "/two")
+    await rig.js("document.title = document.querySelector('h1').textContent = 'Solved'; acts = 5")
     await rig.open()
 
     with pytest.raises(Error, match="look again"):
         await pressing
     await shooting
-    assert await rig.js("acts") == 0
+    assert await rig.js("acts") == 5
     await press(page, rig)
+
+    await rig.shut()
+    pressing = asyncio.create_task(page.get_by_role("button").click())
+    await baton.send("Baton.getControl")
+    await rig.goto(site.here + "/two")
+    await rig.open()
+    await pressing
+    assert await rig.js("acts") == 1, "after a navigation Playwright's locator looks again by itself"
     await browser.close()
 
 
