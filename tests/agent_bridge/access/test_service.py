@@ -58,6 +58,20 @@ def secret_of(url: str) -> str:
     return url.partition("#")[2]
 
 
+async def test_a_link_signs_in_people_only(bench: Bench) -> None:
+    """A link may make a supervisor, with a name, but never an agent or an admin."""
+    _, url = await bench.access.create_link(name="Kim", role=Role.SUPERVISOR)
+    _, token = await bench.access.create_token("Lou", Role.SUPERVISOR)
+    redeemed = await bench.access.redeem(url.partition("#")[2])
+
+    assert (redeemed.caller.role, redeemed.operator.name) == (Role.SUPERVISOR, "Kim")
+    assert (operator := (await bench.access.by_token(token)).operator) is not None
+    assert operator.name == "Lou"
+    for role in (Role.AGENT, Role.ADMIN, Role.QA):
+        with pytest.raises(BadRequest, match="make a token"):
+            await bench.access.create_link(role=role)
+
+
 async def test_a_token_stands_for_its_role(bench: Bench) -> None:
     """A token is known by its secret; an operator's is a person, an agent's is not."""
     agent, secret = await bench.access.create_token("scraper", Role.AGENT)

@@ -160,13 +160,17 @@ async def test_it_is_given_up_in_the_end(hook: Hook, database: Database) -> None
 
 
 async def test_announcing_again_changes_nothing(hook: Hook, database: Database) -> None:
-    """A handoff that is put back in the queue is not told of twice."""
+    """A handoff is not told of twice, but where it has come back to the queue."""
     bench = Bench(database, hook.url)
     for _ in range(2):
         await bench.notifier.announce(HANDOFF)
         await bench.notifier.deliver_due()
+    once = len(hook.got)
+    await bench.notifier.announce(HANDOFF, again=True)
+    await bench.notifier.deliver_due()
+    await bench.notifier.deliver_due()
 
-    assert len(hook.got) == 1
+    assert (once, len(hook.got)) == (1, 2)
 
 
 @pytest.mark.parametrize("state", ["held", "resolved", "cancelled", None])
