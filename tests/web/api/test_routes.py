@@ -37,6 +37,7 @@ ROUTES = [
     Route("GET", "/v1/sandboxes/{sandbox}", (401, 200, 404, 200, 403, 200)),
     Route("DELETE", "/v1/sandboxes/{sandbox}", (401, 204, 404, 403, 403, 204), fresh=True),
     Route("GET", "/v1/sandboxes/{sandbox}/thumbnail.jpg", (401, 403, 403, 200, 403, 403)),
+    Route("GET", "/v1/sandboxes/{sandbox}/blockers", (401, 200, 404, 200, 403, 200)),
     Route("GET", "/v1/sandboxes/{sandbox}/cdp/json/version", (401, 200, 404, 403, 403, 403)),
     Route("GET", "/v1/sandboxes/{sandbox}/cdp/json/list", (401, 200, 404, 403, 403, 403)),
     Route(
