@@ -10,7 +10,6 @@ from typing import Any, Final
 from sandbox.pages import Page, Pages, bare_url
 from sandbox.state.snapshot import LONGEST, MAX_BYTES, MAX_NODES, Digest, Reader, Snapshot, TabState
 from sandbox.state.worlds import UNANSWERED, Frame, Worlds, settled
-from sandbox.words import Clock
 
 DEADLINE_S: Final = 2.0
 _AGAIN_S: Final = 0.05
@@ -32,8 +31,8 @@ class _Look:
 class Capture:
     """Takes snapshots of all pages of a browser."""
 
-    def __init__(self, pages: Pages, worlds: Worlds, digest: Digest, clock: Clock) -> None:
-        self._pages, self._worlds, self._digest, self._clock = pages, worlds, digest, clock
+    def __init__(self, pages: Pages, worlds: Worlds, digest: Digest) -> None:
+        self._pages, self._worlds, self._digest = pages, worlds, digest
 
     async def take(self, loading: Collection[str], hanging: Collection[str], *, begin: bool = False) -> Snapshot:
         """Return the sandbox as it is now.
@@ -87,9 +86,7 @@ class Capture:
     async def _look_inside(self, page: Page, loading: bool, begin: bool) -> _Look | None:
         """Return what a page gives; None when its document was replaced while we looked."""
         frames, frames_left = await self._worlds.frames(page, DEADLINE_S)
-        found: list[tuple[dict[str, Any], float] | None] = await settled(
-            [self._frame(frame, begin) for frame in frames]
-        )
+        found: list[dict[str, Any] | None] = await settled([self._frame(frame, begin) for frame in frames])
         if found[0] is None:
             again, _ = await self._worlds.frames(page, DEADLINE_S)
             if again[0].document != frames[0].document:
@@ -100,8 +97,8 @@ class Capture:
         await asyncio.to_thread(_read, reader, frames, found)
         if missing := frames_left + found.count(None):
             reader.leave("frames", missing)
-        stores = [each[0]["stores"] if each else None for each in found]
-        main = found[0][0]["stores"]
+        stores = [each["stores"] if each else None for each in found]
+        main = found[0]["stores"]
         unfinished = [*(["navigation"] if loading or main["ready"] == "loading" else []), *reader.timers]
         url = frames[0].url
         tab = TabState(
@@ -114,14 +111,14 @@ class Capture:
                 reader.leave("storage", store["leftOut"])
         return _Look(tab, self._storage(stores))
 
-    async def _frame(self, frame: Frame, begin: bool) -> tuple[dict[str, Any], float]:
+    async def _frame(self, frame: Frame, begin: bool) -> dict[str, Any]:
         options = {"nodes": MAX_NODES, "bytes": MAX_BYTES, "longest": LONGEST, "keys": _MOST_KEYS}
         seen = await self._worlds.look(frame, {**options, "begin": begin}, DEADLINE_S)
         most = _MOST_HOSTS if begin else _FEW_HOSTS
         if seen["hosts"] and (roots := await self._worlds.hidden_roots(frame, most, DEADLINE_S)):
             await settled([self._worlds.hand_over(frame, root, "addRoot(this)", DEADLINE_S) for root in roots])
             seen = await self._worlds.look(frame, options, DEADLINE_S)
-        return seen, self._clock.monotonic()
+        return seen
 
     def _storage(self, stores: list[dict[str, Any] | None]) -> Storage:
         found: Storage = {}
@@ -143,7 +140,7 @@ class Capture:
         return {(each["name"], each["domain"], each["path"]): self._digest(each["value"]) for each in answer["cookies"]}
 
 
-def _read(reader: Reader, frames: list[Frame], found: list[tuple[dict[str, Any], float] | None]) -> None:
+def _read(reader: Reader, frames: list[Frame], found: list[dict[str, Any] | None]) -> None:
     for frame, look in zip(frames, found, strict=True):
         if look is not None:
-            reader.read(frame.document, frame.label, *look)
+            reader.read(frame.document, frame.label, look)

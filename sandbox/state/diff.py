@@ -31,7 +31,7 @@ class Notes:
     downloads: tuple[Mapping[str, Any], ...] = ()
     dialogs: tuple[Mapping[str, Any], ...] = ()
     inputs: tuple[float, ...] = ()
-    """When somebody acted, monotonic."""
+    """When somebody acted, in order, in seconds since 1970."""
     navigations: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Frame id → when its document was replaced."""
     written: Mapping[tuple[str, str, str], tuple[float, ...]] = field(default_factory=dict)

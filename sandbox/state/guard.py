@@ -135,8 +135,8 @@ class Guard:
             silent &= {(frame.session, frame.id) for frame in await self._frames(page)}
         return Cover(tuple(masks), tuple(boxes), filled, not silent)
 
-    async def look(self, *, begin: bool = False) -> frozenset[str]:
-        """Scan every page (see `cover`); what the active one shows becomes the masks. Returns the tabs that hang."""
+    async def look(self, *, begin: bool = False) -> dict[str, Cover]:
+        """Scan every page (see `cover`); what the active one shows becomes the masks. Returns what each tab shows."""
         if begin and not self._dirty:
             self._worlds.renew()
             self._watched.clear()
@@ -149,7 +149,7 @@ class Guard:
         for page, cover in zip(pages, covers, strict=True):
             if page is active:
                 self._mask(cover)
-        return frozenset(page.target for page, cover in zip(pages, covers, strict=True) if cover.hangs)
+        return {page.target: cover for page, cover in zip(pages, covers, strict=True)}
 
     async def blank(self) -> int:
         """Empty every secret field that is still filled, in every frame of every page; returns how many there were.
@@ -284,11 +284,14 @@ class Guard:
         if method in _NEW_DOCUMENT:
             self._spawn(self._worlds.hear(session))
             self._nudge.set()
-        elif method == "Runtime.bindingCalled" and params.get("name") == BINDING and params.get("payload") != ACTED:
+        elif method == "Runtime.bindingCalled" and params.get("name") == BINDING:
+            payload = params.get("payload", "")
+            if payload.startswith(ACTED):
+                return
             self._nudge.set()
-            if params.get("payload"):
+            if payload:
                 with contextlib.suppress(ValueError, TypeError):
-                    self._remember(*json.loads(params["payload"]))
+                    self._remember(*json.loads(payload))
 
     def _remember(self, key: str, value: str) -> None:
         if value:

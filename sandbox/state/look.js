@@ -369,7 +369,7 @@
     for (const [id, [at, times]] of gone) known.set(id, [Math.round(at), listOf(times)]);
     return JSON.stringify({
       elements, fields, lists, left, gone: [...known].map(([id, what]) => [id, ...what]), hosts: hosts.length,
-      now: Math.round(performance.now()),       refresh: find(document, 'meta[http-equiv="refresh" i]') !== null,
+      origin: performance.timeOrigin,       refresh: find(document, 'meta[http-equiv="refresh" i]') !== null,
       stores: page.storage(options.keys),
     });
   }

@@ -7,6 +7,8 @@ the pages themselves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from bisect import insort
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ import structlog
 
 from sandbox.pages import Page, Pages
 from sandbox.state.capture import Capture, Storage
-from sandbox.state.worlds import BINDING
+from sandbox.state.worlds import ACTED, BINDING
 from sandbox.words import Clock
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +30,7 @@ _TOGETHER_S: Final = 0.05
 
 
 class Motions:
-    """Watches one sandbox from `begin` to `end`; `close` ends it for good. Times are of the clock, monotonic."""
+    """Watches one sandbox from `begin` to `end`; `close` ends it for good. Times are seconds since 1970."""
 
     def __init__(self, pages: Pages, capture: Capture, clock: Clock) -> None:
         self._pages, self._capture, self._clock = pages, capture, clock
@@ -77,11 +79,11 @@ class Motions:
         self.end()
         self._stop()
 
-    def note_input(self) -> None:
-        """Somebody acts now."""
-        now = self._clock.monotonic()
-        if len(self._inputs) < _MOST_INPUTS and (not self._inputs or now - self._inputs[-1] > _TOGETHER_S):
-            self._inputs.append(now)
+    def note_input(self, at: float | None = None) -> None:
+        """Somebody acts, now if no time is given."""
+        at = self._clock.now() if at is None else at
+        if len(self._inputs) < _MOST_INPUTS and (not self._inputs or at - self._inputs[-1] > _TOGETHER_S):
+            insort(self._inputs, at)
 
     async def _watch(self) -> None:
         """Look at cookies and storage now and then, the less often the longer nobody acts."""
@@ -100,7 +102,7 @@ class Motions:
         before, self._last = self._last, now
         if before is None:
             return
-        at = self._clock.monotonic()
+        at = self._clock.now()
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):
                 times = self._written.setdefault(key, [])
@@ -112,8 +114,10 @@ class Motions:
         if self._task is None:
             return
         if method == "Runtime.bindingCalled" and params.get("name") == BINDING:
-            self.note_input()
+            payload = params.get("payload", "")
+            with contextlib.suppress(ValueError):
+                self.note_input(float(payload.removeprefix(ACTED)) / 1000 if payload.startswith(ACTED) else None)
         elif method == "Page.frameNavigated":
             times = self._navigations.setdefault(params["frame"]["id"], [])
             if len(times) < _MOST_TIMES:
-                times.append(self._clock.monotonic())
+                times.append(self._clock.now())

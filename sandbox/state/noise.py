@@ -2,7 +2,7 @@
 
 A change is the page's own when nobody had acted yet, when it keeps the rhythm of a timer, or when its part of the page
 moves again and again while nobody acts. Whatever else is doubtful counts as the human's, so that nothing is hidden.
-All times are monotonic seconds.
+All times are seconds since 1970, as pages and keeper tell them.
 """
 
 from __future__ import annotations

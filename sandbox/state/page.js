@@ -263,7 +263,7 @@
     const now = performance.now();
     if (!event.isTrusted || now - acted < config.actedMs) return;
     acted = now;
-    tell(config.acted);
+    tell(`${config.acted}${performance.timeOrigin + now}`);
   };
   const onFocus = (event) => event.isTrusted && tell('');
   const onInput = (event) => {

@@ -17,7 +17,11 @@ QUALITY: Final = 70
 _GREY: Final = (128, 128, 128)
 
 
-async def take(screen: Screen | None, pages: Pages, page: Page | None) -> Image.Image | None:
+type Shot = Picture | bytes
+"""What was taken, as it came: pixels of the screen, or a PNG of the page."""
+
+
+async def take(screen: Screen | None, pages: Pages, page: Page | None) -> Shot | None:
     """Return the picture as it is now, unmasked; from the page where there is no screen, None where there is neither.
 
     Raises `Gone`, `CdpError` or `TimeoutError`.
@@ -25,15 +29,19 @@ async def take(screen: Screen | None, pages: Pages, page: Page | None) -> Image.
     if screen is not None:
         picture: Picture = np.empty((screen.size.height, screen.size.width, 4), np.uint8)
         screen.grab(picture)
-        return Image.fromarray(np.ascontiguousarray(picture[:, :, 2::-1]), "RGB")
+        return picture
     if page is None:
         return None
     shot = await pages.call(page, "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}, 2.0)
-    return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
+    return base64.b64decode(shot["data"])
 
 
-def encode(image: Image.Image, covered: Sequence[Rect], widest: int) -> bytes:
+def encode(shot: Shot, covered: Sequence[Rect], widest: int) -> bytes:
     """Cover the rectangles, scale down to at most `widest` pixels, return JPEG. Slow: call it in a thread."""
+    if isinstance(shot, bytes):
+        image = Image.open(io.BytesIO(shot)).convert("RGB")
+    else:
+        image = Image.fromarray(np.ascontiguousarray(shot[:, :, 2::-1]), "RGB")
     for rect in covered:
         image.paste(_GREY, (rect.x, rect.y, rect.x + rect.width, rect.y + rect.height))
     if image.width > widest:

@@ -15,7 +15,7 @@ from sandbox.state.capture import Capture
 from sandbox.state.check import Checker
 from sandbox.state.conditions import parse_condition
 from sandbox.state.diff import Notes, diff
-from sandbox.state.guard import Guard
+from sandbox.state.guard import Cover, Guard
 from sandbox.state.motions import Motions
 from sandbox.state.secrecy import scrub
 from sandbox.state.snapshot import Digest, Snapshot
@@ -56,7 +56,7 @@ class StateRoom:
     ) -> None:
         self._pages, self._screen, self._clock = pages, screen, clock
         worlds = Worlds(pages)
-        self._capture = Capture(pages, worlds, Digest(key), clock)
+        self._capture = Capture(pages, worlds, Digest(key))
         self._checker = Checker(pages, worlds)
         self._motions = Motions(pages, self._capture, clock)
         self._guard = Guard(pages, worlds, clock, set_masks)
@@ -125,7 +125,9 @@ class StateRoom:
 
     async def thumbnail(self, width: int) -> bytes:
         """Return the screen as JPEG, at most `width` wide, secret fields covered; empty where there is no picture."""
-        return await self._picture(max(16, min(width, WIDEST)))
+        page = self._pages.active
+        covers = {page.target: await self._guard.cover(page)} if page is not None else {}
+        return await self._picture(max(16, min(width, WIDEST)), covers)
 
     def secret_lease(self, on: bool) -> None:
         """A lease begins (or ends) in which all text the operator types is secret, whatever the field."""
@@ -162,19 +164,22 @@ class StateRoom:
         await self._guard.close()
 
     async def _now(self, *, begin: bool = False) -> tuple[Snapshot, bytes]:
-        # First the secrets, so that the snapshot knows which fields they are in.
-        hanging = await self._guard.look(begin=begin)
-        return await asyncio.gather(self._snapshot(hanging, begin), self._picture(WIDEST, hanging))
+        # First the secrets, so that the snapshot knows which fields they are in. The picture is taken before the
+        # snapshot is asked for: what it needs of the page takes a moment, and would wait for the snapshot else.
+        covers = await self._guard.look(begin=begin)
+        hanging = frozenset(target for target, cover in covers.items() if cover.hangs)
+        picture, snapshot = await asyncio.gather(self._picture(WIDEST, covers), self._snapshot(hanging, begin))
+        return snapshot, picture
 
     async def _snapshot(self, hanging: frozenset[str], begin: bool) -> Snapshot:
         self._loading &= {page.target for page in self._pages.all}
         return await self._capture.take(frozenset(self._loading), hanging, begin=begin)
 
-    async def _picture(self, widest: int, hanging: frozenset[str] = frozenset()) -> bytes:
+    async def _picture(self, widest: int, covers: Mapping[str, Cover]) -> bytes:
         page = self._pages.active
-        if page is not None and page.target in hanging:
+        before = covers.get(page.target, Cover(hangs=True)) if page is not None else Cover()
+        if before.hangs:
             return b""  # what it shows that is secret cannot be known
-        before = await self._guard.cover(page)
         try:
             image = await pictures.take(self._screen, self._pages, page)
         except UNANSWERED:
@@ -185,7 +190,7 @@ class StateRoom:
         covered = {*before.boxes, *before.masks, *after.boxes, *after.masks, *self._guard.covered()}
         if not after.answered:
             # What a page shows that cannot be asked is not known; nothing of it is kept.
-            covered.add(Rect(0, 0, image.width, image.height))
+            covered.add(Rect(0, 0, 1 << 15, 1 << 15))
         return await asyncio.to_thread(pictures.encode, image, tuple(covered), widest)
 
     def _on_event(self, page: Page, _session: str, method: str, params: dict[str, Any]) -> None:

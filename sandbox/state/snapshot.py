@@ -22,7 +22,7 @@ type Node = tuple[str, int]
 
 
 class Motion(NamedTuple):
-    """When something came, went or moved, and when else the part of the page that it belongs to moved (monotonic)."""
+    """When something came, went or moved, and when else the part of the page that it belongs to moved (since 1970)."""
 
     at: float
     times: tuple[float, ...]
@@ -125,13 +125,13 @@ class Reader:
         self.timers: list[str] = []
         self.left_out: dict[str, int] = {}
 
-    def read(self, document: str, frame: str, seen: Mapping[str, Any], clock: float) -> None:
-        """Take in one frame's look. `clock` is this process's monotonic time at the frame's time `seen["now"]`."""
+    def read(self, document: str, frame: str, seen: Mapping[str, Any]) -> None:
+        """Take in one frame's look."""
         for what, count in seen["left"].items():
             self.leave(what, int(count))
         if seen["refresh"]:
             self.timers.append("the page reloads or moves on by itself (meta refresh)")
-        start = clock - seen["now"] / 1000
+        start = seen["origin"] / 1000
         times = [tuple(start + each / 1000 for each in listed) for listed in seen["lists"]]
         times.append(())  # at -1, where there are none
         for role, name, node, own, birth, into in seen["elements"]:

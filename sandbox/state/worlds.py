@@ -21,8 +21,8 @@ from sandbox.state.secrecy import TELLING_AUTOCOMPLETE, TELLING_NAME
 from sandbox.words import BatonError, Gone
 
 BINDING: Final = "batonState"
-ACTED: Final = "[]"
-"""What the page script tells when somebody acts in the page."""
+ACTED: Final = "acted "
+"""What the page script tells, followed by the time in milliseconds since 1970, when somebody acts in the page."""
 MAX_FRAMES: Final = 50
 UNANSWERED: Final = (BatonError, TimeoutError)
 """What a frame that is gone, hanging or not ready yet answers with."""

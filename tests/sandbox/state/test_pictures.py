@@ -25,9 +25,9 @@ class BlueScreen:
 
 async def test_a_screen_is_grabbed_covered_and_scaled_down() -> None:
     """Colours in their order, a grey box where it belongs, the width bounded."""
-    image = await pictures.take(cast("Screen", BlueScreen()), cast("Pages", None), None)
-    assert image is not None
-    jpeg = pictures.encode(image, [Rect(800, 450, 100, 100), Rect(1590, 890, 500, 500)], 1280)
+    shot = await pictures.take(cast("Screen", BlueScreen()), cast("Pages", None), None)
+    assert shot is not None
+    jpeg = pictures.encode(shot, [Rect(800, 450, 100, 100), Rect(1590, 890, 500, 500)], 1280)
     shown = np.asarray(Image.open(io.BytesIO(jpeg)))
     assert shown.shape == (720, 1280, 3)
     assert abs(shown[100, 100].astype(int) - (0, 0, 200)).max() < 12
