@@ -14,6 +14,7 @@ LIMIT: Final = 6000
 _QUOTED: Final = 100
 _FEW: Final = 8
 _EXAMPLES: Final = 3
+_STALE: Final = 4
 _SIGN_IN: Final = re.compile(r"sess|sid$|^sid|auth|token|login|user|account|remember|jwt", re.IGNORECASE)
 _TELLING: Final = ("alert", "alertdialog", "dialog", "status")
 
@@ -33,20 +34,11 @@ def text(diff: Mapping[str, Any]) -> str:
 
 
 def _signed_in(diff: Mapping[str, Any]) -> list[str]:
-    said = diff["signed_in"]
-    if said["after"] is None and not said["before"]:
-        return []
-    now = {
-        True: "The page offers to sign out: signed in",
-        False: "The page asks for a secret",
-        None: "The page no longer offers to sign out",
-    }
-    was = {True: "before: signed in", False: "before: it asked for one", None: "before: not said"}
-    return (
-        [f"{now[said['after']]} ({was[said['before']]})."]
-        if said["after"] != said["before"]
-        else [f"{now[said['after']]}."]
-    )
+    before, after = diff["signed_in"]["before"], diff["signed_in"]["after"]
+    if after is None:
+        return ["The page no longer offers to sign out."] if before else []
+    line = "Signed in: the page offers to sign out" if after else "Not signed in, it seems: the page asks for a secret"
+    return [line + ("." if before == after else ", as it did not before.")]
 
 
 def _without_noise(data: Any) -> Any:
@@ -129,8 +121,11 @@ def _tabs(diff: Mapping[str, Any]) -> list[str]:
 
 
 def _documents(diff: Mapping[str, Any]) -> list[str]:
-    replaced = [_link(each["frame"] or each["url"]) for each in diff["documents"]["replaced"]]
-    return _block("Documents replaced (what you know of their elements is stale):", replaced, 4)
+    replaced = dict.fromkeys(_link(each["frame"] or each["url"]) for each in diff["documents"]["replaced"])
+    if not replaced:
+        return []
+    more = f" and {len(replaced) - _STALE} more" if len(replaced) > _STALE else ""
+    return [f"Replaced, so that what you know of its elements is stale: {', '.join(list(replaced)[:_STALE])}{more}."]
 
 
 def _messages(diff: Mapping[str, Any]) -> list[str]:

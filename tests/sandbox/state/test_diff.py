@@ -75,6 +75,36 @@ def test_reordered_and_recycled_elements_cancel_out() -> None:
     assert found == {"added": [{"role": "link", "name": "two", "tab": "T"}], "removed": [], "changed": []}
 
 
+def test_who_is_signed_in_is_read_from_the_page() -> None:
+    """By an offer to sign out, or by being asked for a secret; else nothing is said."""
+    secret = field("Password", "", secret=True)
+    before, after = tab(secret), tab(elements=(element("Log out", 1, "button"),))
+    assert compare(before, after)["signed_in"] == {"before": False, "after": True}
+    assert compare(after, tab(elements=(element("Checkout", 1), element("Log outcomes", 2))))["signed_in"] == {
+        "before": True,
+        "after": None,
+    }
+
+
+def test_documents_that_were_replaced_are_named() -> None:
+    """The page's own and its frames'; one that went by itself is marked."""
+    before = replace(tab(), documents={"T": ("d1", "http://a/x"), "F": ("f1", "http://b/ad"), "G": ("g", "http://c/")})
+    after = replace(tab(), documents={"T": ("d2", "http://a/x"), "F": ("f2", "http://b/ad2"), "G": ("g", "http://c/")})
+    notes = Notes(inputs=(5.0,), navigations={"T": (5.1,), "F": (2.0,)})
+    assert compare(before, after, notes)["documents"]["replaced"] == [
+        {"tab": "T", "frame": "", "url": "http://a/x"},
+        {"tab": "T", "frame": "http://b/ad", "url": "http://b/ad2", "noise": True},
+    ]
+
+
+def test_cookies_and_storage_that_a_page_writes_by_itself_are_marked() -> None:
+    """As they were seen to change before anyone acted; what changed with the click is the human's."""
+    was, now = {("a", "h", "/"): b"1", ("b", "h", "/"): b"1"}, {("a", "h", "/"): b"2", ("b", "h", "/"): b"2"}
+    notes = Notes(inputs=(5.0,), written={("a", "h", "/"): (1.0,), ("b", "h", "/"): (5.3,)})
+    changed = diff(Snapshot("T", (tab(),), was), Snapshot("T", (tab(),), now), notes)["cookies"]["changed"]
+    assert [(each["name"], each.get("noise")) for each in changed] == [("a", True), ("b", None)]
+
+
 def test_a_tab_that_did_not_answer_is_not_compared() -> None:
     """Its elements are neither gone nor new; the diff says that it is silent."""
     found = compare(tab(elements=(element("one", 1),)), replace(tab(), answered=False))
