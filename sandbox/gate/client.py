@@ -31,7 +31,7 @@ from sandbox.gate.line import Line, Waiting, WhileHeld
 from sandbox.gate.look import Look
 from sandbox.gate.node import Node, Pending, Unknown
 from sandbox.gate.outbox import Outbox, Socket
-from sandbox.gate.planted import REMOVALS, SCRIPTS, makes_document, plants
+from sandbox.gate.planted import REMOVALS, SCRIPTS, is_worker_script, makes_document, makes_worker, plants
 from sandbox.gate.rebuild import Told, Tree, rebuild
 from sandbox.gate.shared import Shared
 from sandbox.gate.standing import Script
@@ -140,6 +140,8 @@ class Client:
             params = self._real_script(node, params)
         params = guard(method, params, shared.place(node.parent is None))
         self._check_page(node)
+        if node.worker_scripts and params.get("requestId") in node.worker_scripts and makes_worker(method, params):
+            raise MethodRefused("a service worker of the agent's making would outlive its control; let the site's load")
         self._permit(rule.verb, method, node, epoch)
         if self._must_wait(node, waiting):
             return
@@ -188,8 +190,11 @@ class Client:
         elif method == "Runtime.releaseObject":
             node.elements.released(params)
         page = self.page_of(node)
-        if page and plants(method, params):
-            self._shared.planted.add(page)
+        if plants(method, params):
+            if page:
+                self._shared.planted.add(page)
+            elif node.info.get("type") == "service_worker":
+                self._shared.workers.add(str(node.target))
         if makes_document(method, params):
             # Requests paused on the browser's own CDP session may be any page's.
             self._shared.carried.update({page} if page else {each.target for each in self._shared.pages.all})
@@ -322,6 +327,8 @@ class Client:
             return self._detached(params["sessionId"])
         if node.standing.event(method, params) and not self._shared.flowing:
             self.let_go(node)
+        if method == "Fetch.requestPaused" and is_worker_script(params["request"]):
+            node.worker_scripts.add(params["requestId"])
         node.view.apply(method, params)
         return True
 

@@ -276,7 +276,9 @@ class Gate:
                 if script.real_id is not None:
                     calls.append((node.id, script.remove, {"identifier": script.real_id}))
                     script.real_id = None
-        await self._call_all(calls)
+        workers, self._shared.workers = self._shared.workers, set()
+        closing = [self._shared.connection.call("Target.closeTarget", {"targetId": each}) for each in workers]
+        await asyncio.gather(self._call_all(calls), asyncio.gather(*closing, return_exceptions=True))
 
     async def _restore(self) -> None:
         calls: list[Call] = []

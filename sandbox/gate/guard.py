@@ -83,8 +83,6 @@ def _flat(params: Params, _place: Place) -> Params:
 
 def _downloads(params: Params, place: Place) -> Params:
     behavior = params.get("behavior")
-    if behavior == "deny":
-        return {k: v for k, v in params.items() if k != "downloadPath"}
     return {**params, "behavior": "allow" if behavior == "default" else behavior, "downloadPath": str(place.downloads)}
 
 

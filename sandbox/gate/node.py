@@ -28,6 +28,8 @@ class Node:
     elements: Elements = field(default_factory=Elements)
     handles: Handles | None = None
     """None until control came back for the first time in this session's life."""
+    worker_scripts: set[str] = field(default_factory=set)
+    """Paused requests (Fetch) for scripts of service workers."""
     line: Line = field(default_factory=Line)
     """Commands behind one whose handles are being looked at."""
 

@@ -26,6 +26,17 @@ def plants(method: str, params: dict[str, Any]) -> bool:
     return method in _PLANTS and not params.get("throwOnSideEffect")
 
 
+def is_worker_script(request: dict[str, Any]) -> bool:
+    """Whether a paused request fetches a service worker (its `Service-Worker` header, Service Workers 1, Update)."""
+    headers = request.get("headers") or {}
+    return any(name.lower() == "service-worker" for name in headers)
+
+
+def makes_worker(method: str, params: dict[str, Any]) -> bool:
+    """Whether the answer to a paused request comes from the agent, not from where the page asked."""
+    return method == "Fetch.fulfillRequest" or (method == "Fetch.continueRequest" and bool(params.get("url")))
+
+
 def makes_document(method: str, params: dict[str, Any]) -> bool:
     """Whether the next document may be, or hold, what this command brings."""
     return method == "Fetch.fulfillRequest" or (method == "Page.reload" and bool(params.get("scriptToEvaluateOnLoad")))

@@ -48,6 +48,8 @@ class Shared:
     """Between the close and its end: replies to what was already on its way still pass."""
     planted: set[str] = field(default_factory=set)
     """Pages in whose present document the agent ran or left code."""
+    workers: set[str] = field(default_factory=set)
+    """Service workers in which the agent ran code: they are stopped at the close, and start anew from their site."""
     carried: set[str] = field(default_factory=set)
     """Pages whose next document may be, or hold, what the agent made, whoever holds control when it comes."""
     on_command: Callable[[str | None, str, dict[str, Any]], None] | None = None

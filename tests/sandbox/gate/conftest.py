@@ -55,7 +55,7 @@ def site() -> Iterator[Site]:
                 return
             body = PAGES.get(path, "<h1>Plain</h1>").replace("{other}", other).encode()
             self.send_response(200)
-            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Type", "text/javascript" if path.endswith(".js") else "text/html")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             with contextlib.suppress(ConnectionError):

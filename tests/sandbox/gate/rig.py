@@ -34,6 +34,7 @@ PAGES: dict[str, str] = {
     "/closes": "<script>setTimeout(close, 50)</script>",
     "/frames": "<h1>Frames</h1><iframe src='{other}/two'></iframe><iframe src='/two'></iframe>",
     "/data": "payload",
+    "/worker.js": "self.kept = 'by the site'; onmessage = e => e.source.postMessage(self.kept)",
 }
 
 

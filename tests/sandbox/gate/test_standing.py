@@ -324,6 +324,8 @@ SCENARIOS = [
     switched("Page.setInterceptFileChooserDialog", {"enabled": True}, {"enabled": False}),
     switched("Page.setSPCTransactionMode", {"mode": "autoAccept"}, {"mode": "none"}),
     switched("Page.setRPHRegistrationMode", {"mode": "autoAccept"}, {"mode": "none"}),
+    switched("Browser.setDownloadBehavior", {"behavior": "deny"}, {"behavior": "allow"}),
+    switched("Page.setDownloadBehavior", {"behavior": "deny"}, {"behavior": "allow"}),
     Scenario(
         "Page.startScreencast",
         (("Page.enable", {}), ("Page.startScreencast", {"format": "jpeg", "maxFramesInFlight": 1})),
