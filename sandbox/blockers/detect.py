@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.blockers.facts import Facts, Form, Mark, Native, Overlay
+from sandbox.blockers.facts import Facts, Mark, Native
 from sandbox.blockers.features import View
 from sandbox.blockers.rules import RULES, Evidence, Rule, Scope
 from sandbox.blockers.words import BlockerKind, Finding, Where
@@ -29,6 +29,12 @@ _NATIVE: Final[dict[Native, tuple[BlockerKind, str]]] = {
     Native.PASSKEY: (BlockerKind.PASSKEY, "the page asks for a passkey"),
     Native.PAYMENT: (BlockerKind.PAYMENT, "the page has opened the browser's payment sheet"),
 }
+
+
+_HIDDEN: Final = frozenset(
+    f"{rule.name}/{at}" for rule in RULES for at, each in enumerate(rule.evidence) if each.hidden
+)
+"""The elements that count though they are not shown."""
 
 
 def detect(facts: Facts) -> tuple[Finding, ...]:
@@ -63,10 +69,9 @@ def _native(facts: Facts) -> Iterator[tuple[None, Finding]]:
 def _judged(facts: Facts) -> Iterator[tuple[Rule, Finding]]:
     if not facts.frames:
         return
-    page = View(facts)
-    marks = _marks(facts)
+    subjects, marks = _subjects(facts), _marks(facts)
     for rule in RULES:
-        for view, where in _subjects(rule, facts, page):
+        for view, where in subjects[rule.scope]:
             verdict = _judge(rule, view, marks)
             if verdict.confidence >= LIKELY:
                 place = verdict.place or where
@@ -101,41 +106,34 @@ def _judge(rule: Rule, view: View, marks: dict[str, Where]) -> _Verdict:
 
 
 def _sort(rule: Rule, view: View) -> str:
-    for finer in rule.refine:
-        seen = view.see(finer.see)
-        if isinstance(seen, tuple) and any(finer.like.search(text) for text in seen):
-            return finer.sort
-    return rule.sort
+    return next((finer.sort for finer in rule.refine if view.matches(finer.see, finer.like)), rule.sort)
 
 
 def _holds(evidence: Evidence, view: View) -> bool:
+    if evidence.like is not None:
+        return view.matches(evidence.see, evidence.like)
     seen = view.see(evidence.see)
-    if seen is None:
-        return False
-    if isinstance(seen, tuple):
-        return evidence.like is not None and any(evidence.like.search(text) for text in seen)
-    return evidence.low <= seen <= evidence.high
+    return isinstance(seen, int | float) and evidence.low <= seen <= evidence.high
 
 
-def _subjects(rule: Rule, facts: Facts, page: View) -> Iterator[tuple[View, Where]]:
-    main = facts.frames[0]
-    if rule.scope is Scope.PAGE:
-        yield page, Where(main.frame)
-        return
+def _subjects(facts: Facts) -> dict[Scope, list[tuple[View, Where]]]:
+    page = View(facts)
+    subjects: dict[Scope, list[tuple[View, Where]]] = {scope: [] for scope in Scope}
+    subjects[Scope.PAGE].append((page, Where(facts.frames[0].frame)))
     for frame in facts.frames:
-        if not frame.visible:
-            continue
-        subjects: tuple[Form | Overlay, ...] = frame.forms if rule.scope is Scope.FORM else frame.overlays
-        for subject in subjects:
-            yield View(facts, subject, page), Where(frame.frame, subject.selector, subject.box)
+        if frame.visible:
+            for scope, held in ((Scope.FORM, frame.forms), (Scope.OVERLAY, frame.overlays)):
+                for each in held:
+                    place = Where(frame.frame, each.selector, each.box)
+                    subjects[scope].append((View(facts, each, page), place))
+    return subjects
 
 
 def _marks(facts: Facts) -> dict[str, Where]:
-    hidden = {f"{rule.name}/{at}" for rule in RULES for at, each in enumerate(rule.evidence) if each.hidden}
     found: dict[str, Where] = {}
     for frame in facts.frames:
         for mark in frame.marks:
-            if (mark.visible and frame.visible) or mark.name in hidden:
+            if (mark.visible and frame.visible) or mark.name in _HIDDEN:
                 found.setdefault(mark.name, _place(frame.frame, mark))
     return found
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sandbox.blockers.facts import Facts, Field, Form, Overlay, Scan
+from sandbox.blockers.matching import Matcher, Prepared
 
 type Seen = tuple[str, ...] | float | None
 """Texts, a number, or nothing known."""
@@ -112,6 +113,7 @@ class View:
     def __init__(self, facts: Facts, subject: Form | Overlay | None = None, page: View | None = None) -> None:
         self._facts, self._subject, self._page = facts, subject, page
         self._known: dict[str, Seen] = {}
+        self._prepared: dict[str, tuple[Prepared, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<View of {type(self._subject).__name__ if self._subject else 'page'}>"
@@ -123,6 +125,15 @@ class View:
         if name not in self._known:
             self._known[name] = self._look(name)
         return self._known[name]
+
+    def matches(self, name: str, matcher: Matcher) -> bool:
+        """Whether any text of a feature is like that. Raises `KeyError` for a feature that is not known."""
+        if self._page is not None and name.startswith("page."):
+            return self._page.matches(name.removeprefix("page."), matcher)
+        if name not in self._prepared:
+            seen = self.see(name)
+            self._prepared[name] = tuple(map(Prepared, seen)) if isinstance(seen, tuple) else ()
+        return any(matcher.matches(text) for text in self._prepared[name])
 
     def _look(self, name: str) -> Seen:
         if isinstance(self._subject, Form):

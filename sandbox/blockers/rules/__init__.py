@@ -17,11 +17,12 @@ r"""What we know of blockers, as data: every `.toml` here but words.toml is a li
 
 The confidence is the logistic function of the score: 0 is 0.5, 2 is 0.88, 4 is 0.98.
 `see` names a feature (see `features.py`): of texts, of which one must match `like` (a regular expression, any case), or
-a number from `low` to `high`. `{word}` in a pattern stands for a list of words.toml. `css` wants an element in any
-frame, visible unless `hidden = true`. `not = true` turns evidence round. An example may also set `url`, `status`,
+a number from `low` to `high`. `{list}` as an alternative of a pattern stands for the words of a list of words.toml,
+which with `whole = true` must be all of a text; with `of` a text must match that pattern too. `css` wants an element in
+any frame, visible unless `hidden = true`. `not = true` turns evidence round. An example may also set `url`, `status`,
 `headers`: `{html = "…", status = 429}`. `refine` names finer sorts, of which the first that matches is told:
-`{sort = "sms", see = "page.text", like = "{by_message}"}`. The tests run every example, and a rule
-without one fails them.
+`{sort = "sms", see = "page.text", like = "{by_message}"}`. The tests run every example, and a rule without one fails
+them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any, Final
 
+from sandbox.blockers.matching import Matcher, Words
 from sandbox.blockers.words import BlockerKind
+
+_A_LIST: Final = re.compile(r"\{[a-z_]+\}")
+_COUNTS: Final = re.compile(r"\{\d+(,\d*)?\}")
 
 
 class Scope(StrEnum):
@@ -52,7 +57,7 @@ class Evidence:
     weight: float
     why: str
     see: str = ""
-    like: re.Pattern[str] | None = None
+    like: Matcher | None = None
     low: float = float("-inf")
     high: float = float("inf")
     css: str = ""
@@ -66,7 +71,7 @@ class Refinement:
 
     sort: str
     see: str
-    like: re.Pattern[str]
+    like: Matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +100,13 @@ class Rule:
     against: tuple[Example, ...]
 
 
-def word_patterns(text: str) -> dict[str, str]:
-    """Read a file in the form of words.toml: for each list a pattern that any of its words matches.
-
-    A word that begins or ends with a letter of an alphabet does so in the text too; in Chinese, Japanese and Korean
-    words have no edges.
-    """
-    patterns = {}
-    for name, by_language in tomllib.loads(text).items():
-        words = sorted({word.casefold() for words in by_language.values() for word in words}, key=len, reverse=True)
-        patterns[name] = "(?:" + "|".join(_edged(word) for word in words) + ")"
-    return patterns
+def read_words(text: str) -> dict[str, tuple[str, ...]]:
+    """Read a file in the form of words.toml: for each list the words of all its languages."""
+    lists = tomllib.loads(text)
+    return {name: tuple(word for words in by.values() for word in words) for name, by in lists.items()}
 
 
-def read_rules(text: str, words: Mapping[str, str]) -> list[Rule]:
+def read_rules(text: str, words: Mapping[str, tuple[str, ...]]) -> list[Rule]:
     """Read a list of rules. Raises `ValueError` or `KeyError` that names what is wrong."""
     rules = []
     for raw in tomllib.loads(text)["rule"]:
@@ -118,7 +116,7 @@ def read_rules(text: str, words: Mapping[str, str]) -> list[Rule]:
                 raw["name"], BlockerKind(raw["kind"]), raw["sort"], Scope(raw.get("scope", "page")), raw["bias"],
                 evidence, raw.get("general", False),
                 tuple(
-                    Refinement(each["sort"], each["see"], _pattern(each["like"], words))
+                    Refinement(each["sort"], each["see"], _matcher(each, words))
                     for each in raw.get("refine", ())
                 ),
                 _examples(raw.get("examples", ())), _examples(raw.get("against", ())),
@@ -127,38 +125,36 @@ def read_rules(text: str, words: Mapping[str, str]) -> list[Rule]:
     return rules
 
 
-def _evidence(raw: dict[str, Any], words: Mapping[str, str]) -> Evidence:
-    like = _pattern(raw["like"], words) if "like" in raw else None
+def _evidence(raw: dict[str, Any], words: Mapping[str, tuple[str, ...]]) -> Evidence:
     return Evidence(
-        weight=raw["weight"], why=raw["why"], see=raw.get("see", ""), like=like,
+        weight=raw["weight"], why=raw["why"], see=raw.get("see", ""),
+        like=_matcher(raw, words) if "like" in raw else None,
         low=raw.get("low", float("-inf")), high=raw.get("high", float("inf")), css=raw.get("css", ""),
         hidden=raw.get("hidden", False), negated=raw.get("not", False),
     )  # fmt: skip
 
 
-def _pattern(like: str, words: Mapping[str, str]) -> re.Pattern[str]:
-    for name in re.findall(r"\{([a-z_]+)\}", like):
-        like = like.replace(f"{{{name}}}", words[name])
-    return re.compile(like, re.IGNORECASE)
+def _matcher(raw: Mapping[str, Any], words: Mapping[str, tuple[str, ...]]) -> Matcher:
+    parts = raw["like"].split("|")
+    lists = [part[1:-1] for part in parts if _A_LIST.fullmatch(part)]
+    rest = "|".join(part for part in parts if not _A_LIST.fullmatch(part))
+    if "{" in _COUNTS.sub("", rest):
+        raise ValueError(f"{raw['like']}: a list of words must be an alternative of its own")
+    return Matcher(
+        Words(word for name in lists for word in words[name]),
+        re.compile(rest, re.IGNORECASE) if rest else None,
+        re.compile(raw["of"], re.IGNORECASE) if "of" in raw else None,
+        whole=raw.get("whole", False),
+    )
 
 
 def _examples(raw: Any) -> tuple[Example, ...]:
     return tuple(Example(each) if isinstance(each, str) else Example(**each) for each in raw)
 
 
-def _edged(word: str) -> str:
-    start = r"\b" if _has_edges(word[0]) else ""
-    end = r"\b" if _has_edges(word[-1]) else ""
-    return f"{start}{re.escape(word).replace(chr(92) + ' ', '[ -]?')}{end}"
-
-
-def _has_edges(letter: str) -> bool:
-    return letter.isalnum() and ord(letter) < ord("\u2e80")  # from there on: CJK
-
-
 def _load() -> tuple[Rule, ...]:
     here = files("sandbox.blockers.rules")
-    words = word_patterns(here.joinpath("words.toml").read_text(encoding="utf-8"))
+    words = read_words(here.joinpath("words.toml").read_text(encoding="utf-8"))
     rules = []
     for each in sorted(here.iterdir(), key=lambda each: each.name):
         if each.name.endswith(".toml") and each.name != "words.toml":

@@ -10,7 +10,8 @@ import pytest_asyncio
 from bench.control.detector.reader import Reader, opened
 from sandbox.blockers.detect import LIKELY
 from sandbox.blockers.features import knows
-from sandbox.blockers.rules import RULES, Example, Rule, read_rules, word_patterns
+from sandbox.blockers.matching import Prepared
+from sandbox.blockers.rules import RULES, Example, Rule, read_rules, read_words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,7 +63,7 @@ async def test_rules_see_what_there_is(rule: Rule) -> None:
 
 async def test_words_have_edges_where_their_letters_have() -> None:
     """A word is not found inside another, but Chinese and Japanese words are found anywhere."""
-    words = word_patterns('[a]\nen = ["pay now", "otp"]\nzh = ["登录"]')
+    words = read_words('[a]\nen = ["pay now", "otp"]\nzh = ["登录"]')
     rule = """[[rule]]
     name = "x"
     kind = "captcha"
@@ -73,6 +74,7 @@ async def test_words_have_edges_where_their_letters_have() -> None:
     like = read_rules(rule, words)[0].evidence[0].like
 
     assert like is not None
-    assert like.search("Pay-now!")
-    assert like.search("请登录吧")
-    assert not like.search("hotpot")
+    assert like.matches(Prepared("Pay-now!"))
+    assert like.matches(Prepared("PayNow"))
+    assert like.matches(Prepared("请登录吧"))
+    assert not like.matches(Prepared("hotpot"))
