@@ -135,6 +135,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, site: str) -> AsyncIte
     await server.stop()
 
 
+@pytest.mark.full
 async def test_a_login_page_is_offered_to_the_agent(world: World) -> None:
     """The agent goes on; it is told, can ask, and so can REST and the console. An ordinary form tells nobody."""
     async with world.agent() as (sandbox, agent):
@@ -183,6 +184,7 @@ async def test_a_captcha_stops_the_agent_and_a_human_is_asked_for(world: World) 
         assert [h for h in await world.operator.queue() if h["sandbox"] == sandbox] == []
 
 
+@pytest.mark.full
 async def test_an_agent_cannot_loosen_a_policy(world: World) -> None:
     """It may ask for more humans than the server, not for fewer."""
     refused = await world.http.post("/sandboxes", json={"blockers": {"captcha": "ignore"}})

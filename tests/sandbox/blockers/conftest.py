@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from sandbox.blockers.eyes import Eyes
 from sandbox.blockers.policy import Policies
 from sandbox.blockers.watch import News, Watch
 from sandbox.browser import Browser, launch
@@ -127,6 +128,20 @@ class Rig:
             quiet_since = quiet_since if self.watch.resting else now
             await asyncio.sleep(0.02)
 
+    async def calm(self) -> None:
+        """Wait until what the page does by itself is known as such, and the watch has looked since."""
+        eyes = Eyes(self.pages.connection)
+        eyes._world, eyes.binding = self.watch._eyes._world, self.watch._eyes.binding
+        async with asyncio.timeout(10):
+            states: list[str | None] = [None]
+            while states[-1] is None or states[-1] != states[-2]:
+                await asyncio.sleep(0.3)
+                sight = await eyes.look(self.page, scan=False)
+                states.append(sight.state if sight else None)
+        await self.until(lambda: self.watch._watched[self.page.target].sight)
+        watched = self.watch._watched[self.page.target]
+        await self.until(lambda: watched.sight is not None and watched.sight.state == states[-1])
+
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def rig(chromium: tuple[Browser, Pages]) -> AsyncIterator[Rig]:
@@ -137,7 +152,8 @@ async def rig(chromium: tuple[Browser, Pages]) -> AsyncIterator[Rig]:
     async with asyncio.timeout(10):
         while not (new := [page for page in pages.all if page.target not in before]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    fence, news = Fence(), []
+    fence = Fence()
+    news: list[News] = []
     fence.push(THE_AGENT, Epoch(1), 0.0)
     watch = Watch(pages, fence, Policies(), SystemClock(), news.append)
     yield Rig(pages, new[0], fence, watch, news)
