@@ -78,6 +78,24 @@ async def test_an_agents_token_works_in_the_address(server: Served, sandbox: dic
         assert await socket.recv()
 
 
+async def test_a_connection_says_what_becomes_of_its_commands(server: Served, sandbox: dict[str, Any]) -> None:
+    """`while_held` comes from the address, else from the sandbox, else from the setting; the JSON page keeps it."""
+    patient = await server.open(while_held="wait")
+    for opened, asked, wanted in (
+        (sandbox, "", "refuse"), (sandbox, "?while_held=wait", "wait"),
+        (patient, "", "wait"), (patient, "?while_held=refuse", "refuse"),
+    ):  # fmt: skip
+        async with server.socket(CDP.format(opened["id"]) + asked, "agent") as socket:
+            assert f"while_held={wanted}" in str(await socket.recv())
+    with pytest.raises(InvalidStatus) as refused:
+        await server.socket(CDP.format(sandbox["id"]) + "?while_held=perhaps", "agent")
+    assert refused.value.response.status_code == 422
+    assert (await server.call("POST", "/v1/sandboxes", "agent", json={"while_held": "perhaps"})).status_code == 422
+    address = CDP.format(sandbox["id"]) + "/json/version?while_held=wait"
+    told = (await server.call("GET", address, "agent")).json()["webSocketDebuggerUrl"]
+    assert told.endswith("/cdp?while_held=wait")
+
+
 @pytest.mark.parametrize("suffix", ["", "/"])
 async def test_the_http_address_leads_to_the_socket(server: Served, sandbox: dict[str, Any], suffix: str) -> None:
     """/json/version says where the WebSocket is, with the right it was asked with."""
