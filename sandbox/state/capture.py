@@ -52,6 +52,12 @@ class Capture:
             storage |= look.storage
         return Snapshot(active.target if active else None, tuple(look.tab for look in looks), cookies, storage)
 
+    async def rest(self) -> None:
+        """Note no longer what moves, in any page."""
+        found = await settled([self._worlds.frames(page, DEADLINE_S) for page in self._pages.all])
+        frames = [frame for each in found if each is not None for frame in each[0]]
+        await settled([self._worlds.rest(frame, DEADLINE_S) for frame in frames])
+
     async def stores(self) -> Storage:
         """Return only the cookies and the storage of all pages that answer, by their keys."""
         cookies, *found = await asyncio.gather(self._cookies(), *(self._stores(page) for page in self._pages.all))

@@ -100,7 +100,7 @@
     const now = performance.now();
     records += list.length;
     if (records > MOST_RECORDS) {
-      observer.disconnect();
+      rest();
       return;
     }
     for (const record of list) {
@@ -380,6 +380,12 @@
     return taken;
   }
 
-  globalThis.__batonLook = { look, takeHosts };
+  // What was noted is kept; nothing more is.
+  function rest() {
+    observer?.disconnect();
+    observer = null;
+  }
+
+  globalThis.__batonLook = { look, takeHosts, rest };
   return globalThis.__batonLook;
 })

@@ -62,6 +62,7 @@ class StateRoom:
         self._guard = Guard(pages, worlds, clock, set_masks)
         self._marks: dict[str, _Mark] = {}
         self._loading: set[str] = set()
+        self._resting: asyncio.Task[None] | None = None
         self._end = pages.on_event(self._on_event)
 
     def __repr__(self) -> str:
@@ -69,6 +70,8 @@ class StateRoom:
 
     async def mark(self, label: str) -> dict[str, Any]:
         """Take the snapshot *before* and keep it under `label`; returns `{"url", "title"}` of the active tab."""
+        if self._resting is not None:
+            self._resting.cancel()  # what it has sent already comes before what we send
         snapshot, picture = await self._now(begin=True)
         self._marks.pop(label, None)
         for mark in self._marks.values():
@@ -119,9 +122,12 @@ class StateRoom:
         """Empty every secret field still filled, everywhere; returns how many there were.
 
         Values are set as the browser itself would set them, followed by one `input` event and nothing else.
-        A secret lease ends with it: what is typed from then on is no longer the operator's.
+        A secret lease ends with it: what is typed from then on is no longer the operator's. Nor is what moves noted.
         """
-        return await self._guard.blank()
+        self._motions.end()
+        count = await self._guard.blank()
+        self._resting = asyncio.get_running_loop().create_task(self._capture.rest())
+        return count
 
     async def thumbnail(self, width: int) -> bytes:
         """Return the screen as JPEG, at most `width` wide, secret fields covered; empty where there is no picture."""
@@ -160,6 +166,9 @@ class StateRoom:
         """Stop watching and forget everything."""
         self._end()
         self._motions.close()
+        if self._resting is not None:
+            self._resting.cancel()
+            await asyncio.gather(self._resting, return_exceptions=True)
         self._marks.clear()
         await self._guard.close()
 

@@ -133,6 +133,12 @@ class Worlds:
         answer: dict[str, Any] = json.loads(result["value"])
         return answer
 
+    async def rest(self, frame: Frame, timeout: float) -> None:  # noqa: ASYNC109 - handed on
+        """Note no longer what moves in a frame, until it is looked at with `begin` again."""
+        async with asyncio.timeout(timeout):
+            context = await self.context(frame, timeout)
+            await self._evaluate(frame.session, context, "rest", (), by_value=True, source=LOOK)
+
     async def hidden_roots(self, frame: Frame, most: int, timeout: float) -> list[int]:  # noqa: ASYNC109 - handed on
         """Return the backend node ids of closed shadow roots that the last look came upon.
 

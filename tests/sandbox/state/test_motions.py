@@ -107,3 +107,18 @@ async def test_what_becomes_visible_is_attributed_too(tester: Any) -> None:
         ("Mine", None),
         ("Own", True),
     ]
+
+
+async def test_nothing_is_noted_while_the_agent_has_control(tester: Any) -> None:
+    """With the return the pages are left alone; the next handoff begins anew."""
+    await tester.open("<p id=p>one</p><button id=b>Press</button>")
+    await tester.room.mark("h")
+    await tester.room.diff("h")
+    await tester.room.blank_secrets()
+    await tester.run("p.textContent = 'two'")
+    changed = (await tester.room.diff("h"))["diff"]["elements"]["changed"]
+    await tester.room.mark("next")
+    await tester.run("p.textContent = 'three'")
+    await click(tester, "#b")
+    again = (await tester.room.diff("next"))["diff"]["elements"]["changed"]
+    assert [(each["after"], each.get("noise")) for each in changed + again] == [("two", None), ("three", True)]
