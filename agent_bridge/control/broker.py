@@ -327,7 +327,7 @@ class Broker(OperatorVerbs):
             record = new_handoff(sandbox, unasked, self._clock.now(), self.settings, asked_by=Side.OPERATOR)
             await self._apply(room, TakeOver(who, record))
         else:
-            await self._apply(room, Claim(who, force))
+            await self._apply(room, Claim(who, force, handoff))
 
         def settled() -> bool:
             c = room.control

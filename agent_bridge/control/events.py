@@ -36,10 +36,11 @@ class GateClosed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An operator wants the open handoff; `force` takes it from whoever holds it, or for whom it is kept."""
+    """An operator wants this handoff, or whichever is open; `force` takes it from whoever holds it or may come back."""
 
     operator: Holder
     force: bool = False
+    handoff: HandoffId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from agent_bridge.control.events import (
     Stay,
     Step,
 )
-from agent_bridge.control.moves import SERVER, entry, leave, moved, open_handoff, pass_to, push, vouch
+from agent_bridge.control.moves import SERVER, entry, leave, meant, moved, open_handoff, pass_to, push, vouch
 from agent_bridge.control.words import (
     Control,
     ControlRequest,
@@ -43,8 +43,9 @@ from sandbox.words import NOBODY, Holder, OperatorId, Side
 
 def claim(control: Control, event: Claim, now: float, settings: ControlSettings) -> Step:
     """One operator gets the lease; while it is kept for somebody, only they, and they go on where they were."""
-    kept = open_handoff(control).reserved
-    if kept is None or now >= kept.until:
+    kept = meant(control, event.handoff).reserved
+    # Further away than its whole length: the clock jumped back, and nobody is made to wait for that.
+    if kept is None or not now < kept.until <= now + settings.grace_s:
         return grant(control, event.operator, now, settings, moved(control, How.CLAIMED, str(event.operator), now))
     if kept.operator.operator == event.operator.operator:
         move = moved(control, How.CLAIMED, str(event.operator), now)
@@ -60,6 +61,7 @@ def claim(control: Control, event: Claim, now: float, settings: ControlSettings)
 
 def claim_held(control: Control, event: Claim, now: float, settings: ControlSettings) -> Step:
     """The holder's second tab gets the same lease; anybody else is told who has it, or takes it by force."""
+    meant(control, event.handoff)
     lease = control.lease
     if lease is not None and lease.operator.operator == event.operator.operator:
         return Step(_renewed(_active(control, now, settings), now, settings), (push(control),), durable=False)

@@ -28,7 +28,7 @@ from agent_bridge.control.events import (
 from agent_bridge.control.words import Control, Ending, Handoff, How, Lease, Move, Phase
 from agent_bridge.journal.words import Entry
 from agent_bridge.words import HandoffState
-from sandbox.words import NOBODY, BatonError, Epoch, Holder
+from sandbox.words import NOBODY, BatonError, Epoch, HandoffId, Holder
 
 SERVER: Final = "server"
 """Who moves control when time, or the server's own restart, does."""
@@ -78,6 +78,14 @@ def open_handoff(control: Control) -> Handoff:
     if control.handoff is None:  # pragma: no cover - the table keeps it so
         raise AssertionError(f"{control.phase} without a handoff")
     return control.handoff
+
+
+def meant(control: Control, handoff: HandoffId | None) -> Handoff:
+    """Return the open handoff where it is the one that was meant. Raises `HandoffEnded` where another is."""
+    current = open_handoff(control)
+    if handoff not in {None, current.id}:
+        raise HandoffEnded(f"handoff {handoff} has ended; {current.id} is open now", handoff=handoff)
+    return current
 
 
 def pass_to(control: Control, holder: Holder, now: float, phase: Phase, move: Move | None) -> Control:

@@ -41,6 +41,7 @@ from agent_bridge.control.moves import (
     entry,
     go_back,
     leave,
+    meant,
     moved,
     open_handoff,
     pass_to,
@@ -109,6 +110,7 @@ def _answers(control: Control, event: GateClosed | GateOpened) -> None:
 
 def claim_early(control: Control, event: Claim, now: float, _settings: ControlSettings) -> Step:
     """An operator claims while the gate still closes: first come, first served, but for one who may force."""
+    meant(control, event.handoff)
     if ending(control):
         raise HandoffEnded("this handoff is ending; control is on its way back to the agent")
     if control.claim is not None and control.claim.operator != event.operator.operator and not event.force:
@@ -206,8 +208,7 @@ def end_waiting(control: Control, event: Cancel | Expire, now: float, _settings:
 def _end_of(control: Control, event: Cancel | Expire) -> Ending:
     if isinstance(event, Expire):
         return Ending(Outcome.EXPIRED, "nobody finished it before the deadline")
-    if event.handoff not in {None, open_handoff(control).id}:
-        raise HandoffEnded(f"handoff {event.handoff} has ended", handoff=event.handoff)
+    meant(control, event.handoff)
     if open_handoff(control).asked_by is Side.OPERATOR:
         raise NotAllowed("an operator took over; only they can give control back", holder=str(control.holder))
     if open_handoff(control).asked_by is Side.PLATFORM:

@@ -323,6 +323,7 @@ def test_the_clock_jumps_back() -> None:
     assert (kept.expires_at, kept.idle_at, kept.ends_at) == (
         NOW - 7200 + S.lease_s, NOW - 7200 + S.idle_s, NOW - 7200 + S.ceiling_s,
     )  # fmt: skip
+    assert run(PARKED, Claim(BOB), now=NOW - 7200).control.holder == BOB
     again = run(PARKED, ServerRestarted(), now=NOW - 7200).control
     assert lease(run(again, Claim(ANN), now=NOW - 7199).control).ends_at <= NOW - 7199 + S.ceiling_s
 
@@ -358,7 +359,10 @@ def test_a_deadline_never_moves_back() -> None:
         run(waiting, ExtendDeadline(HandoffId("ho_before"), NOW + 9000, "agent"))
 
 
-def test_cancelling_an_earlier_handoff_ends_no_later_one() -> None:
-    """A cancel that was meant for a handoff that ended meanwhile does not hit the next."""
-    with pytest.raises(HandoffEnded):
-        run(in_phase(Phase.WAITING), Cancel(HandoffId("ho_before")))
+@pytest.mark.parametrize("phase", [Phase.CLOSING, Phase.WAITING, Phase.HELD, Phase.PARKED])
+def test_what_was_meant_for_an_earlier_handoff_misses_the_next(phase: Phase) -> None:
+    """Neither a cancel nor a claim, of a handoff that ended meanwhile, hits the one that was asked for since."""
+    before = HandoffId("ho_before")
+    for event in (Cancel(before), Claim(ANN, handoff=before), Claim(BOB, force=True, handoff=before)):
+        with pytest.raises(HandoffEnded):
+            run(in_phase(phase), event)
