@@ -64,9 +64,9 @@ async def test_asking_denying_and_giving(server: Served) -> None:
     async with server.socket("/v1/events", "operator") as socket:
         await until(socket, "snapshot")
         await server.call("POST", f"{path}/request", "operator-2", json={"note": "I have the phone"})
-        asked = (await until(socket, "control"))["control"]["requests"]
+        asked = (await until(socket, "control", sandbox=sandbox))["control"]["requests"]
         denied = await server.call("POST", f"{path}/deny", "operator", json={"epoch": epoch, "operator": other})
-        gone = (await until(socket, "control"))["control"]["requests"]
+        gone = (await until(socket, "control", sandbox=sandbox))["control"]["requests"]
         too_late = await server.call("POST", f"{path}/give", "operator", json={"epoch": epoch, "operator": other})
         await server.call("POST", f"{path}/request", "operator-2")
         given = await server.call("POST", f"{path}/give", "operator", json={"epoch": epoch, "operator": other})
@@ -93,7 +93,7 @@ async def test_a_supervisor_takes_control_and_says_who(server: Served) -> None:
     async with server.socket("/v1/events", "operator") as socket:
         await until(socket, "snapshot")
         forced = await server.call("POST", f"{path}/take", "supervisor", json={"force": True})
-        told = (await until(socket, "control", phase="held"))["control"]
+        told = (await until(socket, "control", sandbox=sandbox, phase="held", epoch=epoch + 1))["control"]
     late = await server.call("POST", f"{path}/done", "operator", json={"epoch": epoch})
 
     assert (mere.status_code, polite.status_code, forced.status_code) == (403, 409, 200)
