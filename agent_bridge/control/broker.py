@@ -348,9 +348,10 @@ class Broker(OperatorVerbs):
         """Let time act: leases and deadlines that have run out."""
         now = self._clock.now()
         while self._due and self._due[0][0] <= now:
-            _, sandbox = heapq.heappop(self._due)
+            when, sandbox = heapq.heappop(self._due)
             room = self._rooms.get(sandbox)
-            if room is not None:
+            if room is not None and room.reminded == when:
+                room.reminded = None
                 await self._shielded(self._expire(room))
 
     async def _expire(self, room: Room) -> None:
@@ -456,6 +457,10 @@ class Broker(OperatorVerbs):
         if next_due is None:
             return
         when = at if at is not None else next_due[0]
+        # One reminder a room is enough: it looks again when it comes too early, as after each heartbeat.
+        if room.reminded is not None and room.reminded <= when:
+            return
+        room.reminded = when
         if not self._due or when < self._due[0][0]:
             self._sooner.set()
         heapq.heappush(self._due, (when, room.control.sandbox))

@@ -13,7 +13,10 @@ from agent_bridge.control.words import Control, ControlView, Phase
 
 @dataclass(slots=True, eq=False)
 class Room:
-    """`acknowledged` is the last epoch the keeper has confirmed; `trouble` a sentence while it does not answer."""
+    """`acknowledged` is the last epoch the keeper has confirmed; `trouble` a sentence while it does not answer.
+
+    `reminded` is when the broker will look at the room again, None where it will not.
+    """
 
     control: Control
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -21,6 +24,7 @@ class Room:
     runner: asyncio.Task[None] | None = None
     acknowledged: int = 0
     trouble: str | None = None
+    reminded: float | None = None
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
