@@ -69,7 +69,7 @@ class Asks:
         for client in (same or [c for c in clients if c.name == asked.client])[:1]:
             near = [n.id for n in client.sessions.all if client.page_of(n) == asked.target]
             session = asked.session if client.sessions.find(asked.session) else (near or [client.root.id])[0]
-            client.emit(Told(session, event, params))
+            client.answers.emit(Told(session, event, params))
 
     async def _answer(
         self, client: Client, node: Node, client_id: int, method: str, params: Params, epoch: Epoch
@@ -79,9 +79,9 @@ class Asks:
                 command = await self._approvals.use(client.page_of(node), params, epoch)
                 client.perform(node, client_id, command.method, command.params, epoch)
                 return
-            client.answer(client_id, node, await self._do(client, node, method, params))
+            client.answers.result(client_id, node.id, await self._do(client, node, method, params))
         except BatonError as error:
-            client.answer_error(client_id, node, error)
+            client.answers.error(client_id, node.id, error)
 
     async def _do(self, client: Client, node: Node, method: str, params: Params) -> Params:
         authority = self._shared.authority

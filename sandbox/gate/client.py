@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox.authority import Action, Answer, Verb
 from sandbox.cdp import RawReply, strip_session
-from sandbox.gate.ended import Ended
+from sandbox.gate.answers import Answers
 from sandbox.gate.errors import (
     MethodRefused,
     NoSuchSession,
     agent_stopped,
-    cdp_error,
-    outcome_unknown,
     stale_handle,
-    thrown,
 )
 from sandbox.gate.flight import Flight
 from sandbox.gate.guard import guard, is_privileged, is_web_target
-from sandbox.gate.handles import Handle, Handles
+from sandbox.gate.handles import Handle
 from sandbox.gate.line import Line, Waiting, WhileHeld
 from sandbox.gate.look import Look
 from sandbox.gate.node import Node, Pending, Unknown
 from sandbox.gate.outbox import Outbox, Socket
 from sandbox.gate.planted import REMOVALS, SCRIPTS, is_worker_script, makes_document, makes_worker, plants
-from sandbox.gate.rebuild import Told, Tree, rebuild
 from sandbox.gate.shared import Shared
 from sandbox.gate.standing import Script
 from sandbox.gate.tree import Sessions
+from sandbox.gate.turn import Turn
 from sandbox.gate.view import WATCHED
 from sandbox.gate.wire import Command, encode, is_error, method_of, read_command, with_id
 from sandbox.words import BatonError, Epoch, Gone, NotFound, TooMany
@@ -45,7 +41,6 @@ type BatonCall = Callable[["Client", Node, int, str, Params], None]
 
 _IN_FLIGHT: Final = 10_000
 _FOLLOWED: Final = WATCHED | {"Target.attachedToTarget", "Target.detachedFromTarget"}
-_EVALUATIONS: Final = frozenset({"Runtime.evaluate", "Runtime.callFunctionOn"})
 _ATTACHES: Final = frozenset({"Target.attachToTarget", "Target.attachToBrowserTarget"})
 _NO_NODE: Final = (b"not find node with given id", b"No node with given id found", b"No node found for given backend")
 
@@ -67,9 +62,8 @@ class Client:
         self._baton = baton
         self._while_held = while_held
         self._line = Line()
-        self._ended = Ended(shared.pages)
-        self._seen: Tree | None = None
-        self._is_playwright = False
+        self.answers = Answers(self.outbox, root)
+        self.turn = Turn(shared, self.sessions, self.flight, self.answers)
         if not shared.flowing:
             self.freeze()
 
@@ -85,7 +79,7 @@ class Client:
             command = read_command(message)
         except BatonError as error:
             self._shared.refused += 1
-            self.answer_error(None, self.root, error)
+            self.answers.error(None, None, error)
             return
         waiting = Waiting(command, epoch)
         if command.method.startswith("Baton."):
@@ -95,7 +89,7 @@ class Client:
 
     def perform(self, node: Node, client_id: int, method: str, params: Params, epoch: Epoch) -> None:
         """Take a command that was kept until it was approved, as if it were received again under that epoch."""
-        command = Command(client_id, self._session(node), method, params, epoch, 0)
+        command = Command(client_id, None if node is self.root else node.id, method, params, epoch, 0)
         self._tried(Waiting(command, epoch), self._command)
 
     def _tried(self, waiting: Waiting, step: Callable[[Waiting], None]) -> None:
@@ -105,9 +99,9 @@ class Client:
             self._shared.refused += 1
             command = waiting.command
             # An error on a session the client does not have is answered on that session, as Chromium does.
-            self._refuse(command.id, command.session, error, command.method)
-            if command.session is not None:
-                self._tell_ended(command.session)
+            self.answers.error(command.id, command.session, error, command.method)
+            for told in self.turn.ended.told(command.session or ""):
+                self.answers.emit(told)
 
     def _ask_baton(self, waiting: Waiting) -> None:
         command = waiting.command
@@ -120,13 +114,13 @@ class Client:
             shared.fence.check_epoch(command.epoch)
         rule = shared.methods.get(method)
         if rule is None:
-            self._answer(command.id, command.session, error={"code": -32601, "message": f"'{method}' wasn't found"})
+            self.answers.unknown_method(command.id, command.session, method)
             return
         if rule.verb is None:
             raise MethodRefused(f"{method} is refused: {rule.why}", method=method)
         if method == "Browser.close":
             # The browser is the sandbox's; a client that closes it leaves, and finds it as it was when it is back.
-            self._answer(command.id, command.session, result={})
+            self.answers.result(command.id, command.session, {})
             self.outbox.close(1000, "left")
             return
         if not shared.flowing:
@@ -182,7 +176,7 @@ class Client:
         elif method == "Page.waitForDebugger":
             node.waiting = True
         elif method in SCRIPTS and str(params.get("worldName", "")).startswith("__playwright"):
-            self._is_playwright = True
+            self.answers.is_playwright = True
         elif method == "Runtime.disable":
             node.view.contexts.clear()
         elif method == "Network.disable":
@@ -208,7 +202,7 @@ class Client:
             return self.root
         node = self.sessions.find(session)
         if node is None:
-            raise self._ended.error(session) or NoSuchSession("Session with given id not found.", session=session)
+            raise self.turn.ended.error(session) or NoSuchSession("Session with given id not found.", session=session)
         return node
 
     # --- waiting in line -----------------------------------------------------------------------------------------
@@ -247,7 +241,7 @@ class Client:
             if gone and behind and behind[0] is waiting:
                 del behind[0]
                 self._shared.refused += 1
-                self._refuse(command.id, command.session, stale_handle(command.method), command.method)
+                self.answers.error(command.id, command.session, stale_handle(command.method), command.method)
             for each in behind:
                 self._tried(each, self._command)
 
@@ -272,7 +266,7 @@ class Client:
         if is_error(raw):
             node.standing.failed(method)
             if passed and node.handles is not None and any(words in raw for words in _NO_NODE):
-                self.answer_error(pending.client_id, node, stale_handle(method), method)
+                self.answers.error(pending.client_id, node.id, stale_handle(method), method)
                 return
         elif method == "Page.getFrameTree":
             node.view.frame_tree(json.loads(raw)["result"]["frameTree"])
@@ -281,8 +275,8 @@ class Client:
         elif method in _ATTACHES:
             session = json.loads(raw)["result"]["sessionId"]
             if self.sessions.find(session) is None:
-                self.answer_error(
-                    pending.client_id, node, MethodRefused("this target belongs to the browser, not to the web")
+                self.answers.error(
+                    pending.client_id, node.id, MethodRefused("this target belongs to the browser, not to the web")
                 )
                 return
         if not passed:
@@ -349,13 +343,13 @@ class Client:
         pruned = self.sessions.prune(session)
         for node in pruned:
             self.told_of.discard(node.id)
-            if self._seen is not None:
-                self._ended.elements += len(node.elements)
+            if self.turn.frozen:
+                self.turn.ended.elements += len(node.elements)
             lost = self.flight.lose(node)
             if not self._shared.flowing:
                 # The client is told that the session ended only at the return: it must not wait for this until then.
                 for pending in lost:
-                    self.answer_lost(pending)
+                    self.answers.lost(pending)
             for waiting in node.line.empty():
                 self._tried(waiting, self._command)
         return bool(pruned)
@@ -364,25 +358,15 @@ class Client:
 
     def freeze(self) -> None:
         """Remember what the client has been told; what happens from now on is kept for the return."""
-        if self._seen is not None:
+        if not self.turn.freeze():
             return
-        self._seen = self.sessions.snapshot(copy=True)
-        self._ended.elements = 0
         for node in self.sessions.all:
             for waiting in node.line.empty():
                 self._tried(waiting, self._command)
 
     def cut(self) -> list[Unknown]:
-        """Give up on everything in flight: the client is told that the outcome is unknown, real replies are dropped."""
-        fence, now = self._shared.fence, self._shared.clock.monotonic()
-        unknown = []
-        for pipe_id, command in self.flight.take_all().items():
-            self._shared.connection.replace(pipe_id, partial(self._late, command))
-            error = outcome_unknown(command.method, fence.holder, fence.epoch, now - command.sent)
-            self.answer_error(command.client_id, command.node, error, command.method)
-            ago = round((now - command.sent) * 1000)
-            unknown.append(Unknown(self.name, command.method, self.page_of(command.node), ago))
-        return unknown
+        """Give up on everything in flight; see `Turn.cut`."""
+        return self.turn.cut(self.name, self._late)
 
     def add_again(self, node: Node, script: Script) -> asyncio.Future[None]:
         """Add a new-document script again; done when it is known under its new name, however late that is."""
@@ -407,50 +391,6 @@ class Client:
         if pending.method in SCRIPTS and not is_error(raw):
             self._script_added(pending, raw, passed=False)
 
-    def thaw(self, infos: dict[str, Params], at: float, navigated: Collection[str]) -> int:
-        """Tell the client what changed since `freeze`; from now on everything passes.
-
-        `navigated` are the targets that have another document now. Returns how many element handles went with theirs.
-        """
-        if self._seen is None:
-            return 0
-        seen, self._seen = self._seen, None
-        for node in self.sessions.all:
-            if node.id not in seen:
-                node.info = infos.get(str(node.target), node.info) | {"attached": True}
-        told = rebuild(seen, self.sessions.snapshot(copy=False), at)
-        for event in self._ended.keep_back(told, seen, infos):
-            self.emit(event)
-        stale = self._ended.elements
-        for node in self.sessions.all:
-            if node.id in seen:
-                stale += self._age(node, replaced=node.target in navigated)
-            if "Network" in node.standing.enabled:
-                node.view.requests.clear()
-            node.view.ended.clear()
-        return stale
-
-    def _age(self, node: Node, *, replaced: bool) -> int:
-        """Let what the client was given on a session be of an earlier epoch; returns the elements that are gone."""
-        node.handles = Handles(replaced=replaced)
-        if "DOM" in node.standing.enabled:
-            # Node ids that it holds may be of documents that are gone.
-            self.emit(Told(node.id, "DOM.documentUpdated", {}))
-        return node.elements.clear() if replaced else 0
-
-    def new_documents(self, node: Node) -> bool:
-        """Whether a document was loaded in this session that the client has not seen."""
-        seen = (self._seen or {}).get(node.id)
-        if seen is None:
-            return False
-        old = seen.view.frames
-        return any(f.loader and (f.id not in old or old[f.id].loader != f.loader) for f in node.view.frames.values())
-
-    def emit(self, told: Told) -> None:
-        """Send one event of our own."""
-        session = None if told.session == self.root.id else told.session
-        self.outbox.put(encode({"method": told.method, "params": told.params}, session))
-
     def let_run(self, node: Node) -> None:
         """Let a target run that waits for this client."""
         node.waiting = False
@@ -468,44 +408,11 @@ class Client:
         self.sessions.clear()
         self.flight.forget_all()
 
-    # --- answers -----------------------------------------------------------------------------------------------
-
-    def answer(self, client_id: int, node: Node, result: Params) -> None:
-        """Answer a command of the client ourselves."""
-        self._answer(client_id, self._session(node), result=result)
-
-    def answer_error(self, client_id: int | None, node: Node, error: BatonError, method: str = "") -> None:
-        """Refuse a command of the client."""
-        self._refuse(client_id, self._session(node), error, method)
-
-    def answer_lost(self, pending: Pending) -> None:
-        """Answer a command whose CDP session ended, in Chromium's words."""
-        self._answer(pending.client_id, self._session(pending.node), error={"code": -32000, "message": "Target closed"})
-
-    def _refuse(self, client_id: int | None, session: str | None, error: BatonError, method: str) -> None:
-        if self._is_playwright and method in _EVALUATIONS:
-            self._answer(client_id, session, result=thrown(error))
-            return
-        form = cdp_error(error)
-        if isinstance(error, NoSuchSession):
-            form["code"] = -32001  # Chromium's own code: clients know it
-        self._answer(client_id, session, error=form)
-
-    def _answer(self, client_id: int | None, session: str | None, **body: Any) -> None:
-        self.outbox.put(encode({**({} if client_id is None else {"id": client_id}), **body}, session))
-
-    def _tell_ended(self, session: str) -> None:
-        for told in self._ended.told(session):
-            self.emit(told)
-
     # --- helpers -----------------------------------------------------------------------------------------------
 
     def page_of(self, node: Node) -> str | None:
         """Return the page target a session belongs to; None for the browser and for shared workers."""
         return self.sessions.page_of(node)
-
-    def _session(self, node: Node) -> str | None:
-        return None if node is self.root else node.id
 
     def _send(self, node: Node, method: str, params: Params, on_reply: RawReply = lambda _raw: None) -> None:
         """Send a command of our own on one of the client's sessions, whoever holds control."""

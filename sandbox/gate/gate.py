@@ -162,7 +162,7 @@ class Gate:
             self._suspended, self._shared.opened, self._shared.draining = False, True, False
             at = self._shared.clock.monotonic()
             navigated, self._navigated = self._navigated, set()
-            handles = sum(client.thaw(infos, at, navigated) for client in self._clients)
+            handles = sum(client.turn.thaw(infos, at, navigated) for client in self._clients)
             stale = self._stale(handles, navigated)
             self._tell_control()
             for client in self._clients:
@@ -220,7 +220,7 @@ class Gate:
             for session in client.told_of:
                 node = client.sessions.find(session)
                 if node is not None and (target is None or client.page_of(node) in {None, target}):
-                    client.emit(Told(session, method, params))
+                    client.answers.emit(Told(session, method, params))
 
     def _freeze(self) -> None:
         if self._shared.opened:
@@ -314,7 +314,7 @@ class Gate:
 
     def _notes(self) -> tuple[str, ...]:
         missed = any(
-            client.new_documents(node)
+            client.turn.new_documents(node)
             for client, node in self._all() if any(s.does_something for s in node.standing.scripts.values())
         )  # fmt: skip
         return (
