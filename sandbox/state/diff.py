@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.state.noise import by_itself, tells_time, timeless
+from sandbox.state.noise import beats, by_itself, tells_time, timeless
 from sandbox.state.roles import LIVE, TICKED
 from sandbox.state.snapshot import Element, Motion, Snapshot, TabState
 
@@ -37,9 +37,12 @@ class Notes:
     written: Mapping[tuple[str, str, str], tuple[float, ...]] = field(default_factory=dict)
     """Key of a cookie or of storage → when its value was seen to change."""
 
+    now: float = 0.0
+    """When the snapshot after was taken."""
+
     def moved(self, motion: Motion | None) -> bool:
         """Whether that was the page's own doing."""
-        return by_itself(motion, self.inputs)
+        return by_itself(motion, self.inputs, self.now)
 
     def replaced(self, frame: str) -> bool:
         """Whether a frame went from document to document by itself."""
@@ -149,9 +152,8 @@ def _named(
     left: Counter[str],
 ) -> dict[str, list[dict[str, Any]]]:
     def entry(key: tuple[str, str, str]) -> dict[str, Any]:
-        times = notes.written.get(key, ())
         named = dict(zip(names, (part[:SHOWN] for part in key), strict=True))
-        return _marked(named, bool(times) and notes.moved(Motion(times[-1], times)))
+        return _marked(named, beats(notes.written.get(key, ()), notes.inputs))
 
     def listed(keys: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
         ordered = sorted(keys)

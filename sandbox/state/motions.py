@@ -16,6 +16,7 @@ import structlog
 
 from sandbox.pages import Page, Pages
 from sandbox.state.capture import Capture, Storage
+from sandbox.state.snapshot import Snapshot
 from sandbox.state.worlds import ACTED, BINDING
 from sandbox.words import Clock
 
@@ -37,7 +38,7 @@ class Motions:
         self._inputs: list[float] = []
         self._navigations: dict[str, list[float]] = {}
         self._written: dict[tuple[str, str, str], list[float]] = {}
-        self._last: Storage | None = None
+        self._last: Storage = {}
         self._task: asyncio.Task[None] | None = None
         self._stop = pages.on_event(self._on_event)
 
@@ -59,13 +60,13 @@ class Motions:
         """Key of a cookie or of storage (as in a snapshot) → when a change of its value was noticed."""
         return {key: tuple(times) for key, times in self._written.items()}
 
-    def begin(self) -> None:
-        """Forget what was, and watch from now on."""
+    def begin(self, snapshot: Snapshot) -> None:
+        """Forget what was, and watch from this snapshot on."""
         self.end()
         self._inputs.clear()
         self._navigations.clear()
         self._written.clear()
-        self._last = None
+        self._last = {**snapshot.cookies, **snapshot.storage}
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     def end(self) -> None:
@@ -100,8 +101,6 @@ class Motions:
 
     def _compare(self, now: Storage) -> None:
         before, self._last = self._last, now
-        if before is None:
-            return
         at = self._clock.now()
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):

@@ -23,26 +23,43 @@ CAUSED_S: Final = 1.2
 _RHYTHM: Final = 3
 _REGULAR: Final = 0.2
 _MOSTLY: Final = 0.8
+_PATIENCE: Final = 2
 _CLOCK: Final = re.compile(
     r"\d{1,2}[:.h]\d{2}([:.]\d{2})?(\s?[ap]m)?|\d+\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?)\b(\s+ago)?",
     re.IGNORECASE,
 )
 
 
-def by_itself(motion: Motion | None, inputs: Sequence[float]) -> bool:
-    """Whether what happened at `motion.at` was the page's own doing. `inputs`: when somebody acted, in order."""
+def by_itself(motion: Motion | None, inputs: Sequence[float], now: float) -> bool:
+    """Whether what happened at `motion.at` was the page's own doing.
+
+    `inputs`: when somebody acted, in order; `now`: when the page was looked at.
+    """
     if motion is None:
         return False
     at, times = motion
     if inputs and at < inputs[0]:
         return True
-    alone = [each for each in times if _since(each, inputs) > CAUSED_S]
     prompt = sum(_since(each, inputs) <= AT_ONCE_S for each in times)
     if times and prompt >= _MOSTLY * len(times):
         return False
-    if alone and _rhythmic(times):
+    alone = [each for each in times if _since(each, inputs) > CAUSED_S]
+    if not alone:
+        return False
+    # What an input set off comes to an end; a clock does not.
+    set_off = _since(times[0], inputs) <= CAUSED_S
+    if set_off and not _goes_on(times, now):
+        return False
+    since = _since(at, inputs)
+    restless = len(alone) > _RHYTHM and _goes_on(times, now) and since > AT_ONCE_S
+    return _rhythmic(times) or restless or (len(alone) > 1 and since > CAUSED_S)
+
+
+def beats(times: Sequence[float], inputs: Sequence[float]) -> bool:
+    """Whether something whose changes are seen only now and then, at `times`, changes without anyone's doing."""
+    if times and inputs and times[-1] < inputs[0]:
         return True
-    return len(alone) > 1 and _since(at, inputs) > CAUSED_S
+    return sum(_since(each, inputs) > CAUSED_S for each in times) > 1
 
 
 def tells_time(before: str, after: str) -> bool:
@@ -59,6 +76,11 @@ def timeless(text: str) -> str:
 def _since(at: float, inputs: Sequence[float]) -> float:
     index = bisect_right(inputs, at)
     return at - inputs[index - 1] if index else float("inf")
+
+
+def _goes_on(times: Sequence[float], now: float) -> bool:
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return len(gaps) >= _RHYTHM - 1 and now - times[-1] <= _PATIENCE * median(gaps)
 
 
 def _rhythmic(times: Sequence[float]) -> bool:

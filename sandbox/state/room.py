@@ -77,7 +77,7 @@ class StateRoom:
         for mark in self._marks.values():
             mark.values.clear()
         self._marks[label] = _Mark(snapshot, picture, self._guard.tainted)
-        self._motions.begin()
+        self._motions.begin(snapshot)
         while len(self._marks) > _MOST_LABELS:
             del self._marks[next(iter(self._marks))]
         tab = snapshot.current
@@ -95,7 +95,7 @@ class StateRoom:
         if mark is not None:
             notes = Notes(
                 mark.secret or self._guard.tainted, tuple(mark.downloads.values()), tuple(mark.dialogs),
-                self._motions.inputs, self._motions.navigations, self._motions.written,
+                self._motions.inputs, self._motions.navigations, self._motions.written, self._clock.now(),
             )  # fmt: skip
         values = set(self._guard.values)
         if mark is not None:

@@ -51,8 +51,8 @@ async def test_clocks_adverts_and_beats_are_marked_and_what_a_click_did_is_not(t
     assert told(changed["storage"]["added"]) + told(changed["storage"]["changed"]) == []
     assert told(changed["cookies"]["added"]) + told(changed["cookies"]["changed"]) == []
     noise = [each for each in changed["elements"]["changed"] if each.get("noise")]
-    assert [each["before"] for each in noise] == ["tick 0"]
-    assert [each["key"] for each in changed["storage"]["changed"] + changed["storage"]["added"]] == ["beat"]
+    assert [each["before"].split()[0] for each in noise] == ["tick"]
+    assert {each["key"] for each in changed["storage"]["changed"] + changed["storage"]["added"]} == {"beat"}
     lines = answer["text"].splitlines()
     assert lines[1:3] == ["The page now says:", '- status now "Added to your basket"']
     assert lines[-1].startswith("The page also changed by itself: ")
