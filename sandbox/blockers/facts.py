@@ -128,7 +128,10 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What scan.js read in one frame. `length` is how much visible text there is in all, `text` its beginning."""
+    """What scan.js read in one frame.
+
+    `text` is the beginning of what it shows, `length` how long that is: no more than 4,000 characters and a little.
+    """
 
     frame: str = ""
     main: bool = True

@@ -3,8 +3,8 @@
 // Evaluates to what `facts.Scan.from_wire` reads: what stands in this document, bounded, and never a field's value.
 ((/** @type {{marks: {name: string, css: string}[], images: string}} */ config) => {
   const MOST = { forms: 40, fields: 300, buttons: 60, overlays: 12, marks: 6, iframes: 40, images: 300, scripts: 150 };
-  const TEXT = 6000;
-  const NODES = 20000;
+  const TEXT = 4000;
+  const NODES = 10000;
   const UNREAD = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'TEMPLATE', 'OPTION', 'svg', 'TEXTAREA', 'IFRAME']);
   const images = new RegExp(config.images, 'i');
 
@@ -59,11 +59,11 @@
     const parts = [];
     let length = 0;
     let left = NODES;
-    for (let node = root.firstChild; node && (left -= 1) > 0; ) {
+    for (let node = root.firstChild; node && length < most && (left -= 1) > 0; ) {
       let down = null;
       if (node.nodeType === Node.TEXT_NODE) {
         const text = short(/** @type {Text} */ (node).data, TEXT);
-        if (text && length < most) parts.push(text);
+        if (text) parts.push(text);
         if (text) length += text.length + 1;
       } else if (node.nodeType === Node.ELEMENT_NODE && node.firstChild && !UNREAD.has(node.nodeName)) {
         if (seen(/** @type {Element} */ (node))) down = node.firstChild;
@@ -78,8 +78,8 @@
     return { text: parts.join(' ').slice(0, most), length };
   }
 
-  const visible = (/** @type {Element} */ element) =>
-    element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  // Not by opacity, which asks every ancestor: this is called for each element that holds text.
+  const visible = (/** @type {Element} */ element) => element.checkVisibility({ visibilityProperty: true });
 
   function label(/** @type {HTMLInputElement} */ field) {
     const named = (field.getAttribute('aria-labelledby') || '').split(/\s+/)
@@ -111,15 +111,16 @@
       : button.innerText || button.getAttribute('aria-label') || button.title, 60);
 
   function readField(/** @type {HTMLInputElement} */ field) {
+    const seen = shown(field);
     return {
       type: field.localName === 'input' ? field.type : field.localName,
       name: short(`${field.getAttribute('name') || ''} ${field.id}`, 120),
       label: label(field),
       autocomplete: short(field.getAttribute('autocomplete'), 60),
-      visible: shown(field),
+      visible: seen,
       length: field.maxLength > 0 ? field.maxLength : 0,
-      selector: selector(field),
-      box: box(field),
+      selector: seen ? selector(field) : '',
+      box: seen ? box(field) : null,
     };
   }
 

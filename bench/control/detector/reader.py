@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -77,10 +78,12 @@ class Reader:
         contexts = [(frame, await self._world(frame)) for frame in _frames(tree)]
         await self._cdp.send("Page.getLayoutMetrics")
         began = time.perf_counter()
-        scans = [await self._scan(*contexts[0], main=True)]
-        for frame, context in contexts[1:]:
-            with contextlib.suppress(Error):  # a frame may go at any time
-                scans.append(await self._scan(frame, context, main=False))
+        first, *rest = await asyncio.gather(
+            *(self._scan(*context, main=at == 0) for at, context in enumerate(contexts)), return_exceptions=True
+        )
+        if isinstance(first, BaseException):
+            raise first
+        scans = [first, *(each for each in rest if isinstance(each, Scan))]  # a frame may go at any time
         facts = Facts(url, status, headers or {}, tuple(scans))
         findings = detect(facts)
         return Read(facts, findings, (time.perf_counter() - began) * 1000)

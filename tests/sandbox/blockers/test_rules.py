@@ -78,3 +78,33 @@ async def test_words_have_edges_where_their_letters_have() -> None:
     assert like.matches(Prepared("PayNow"))
     assert like.matches(Prepared("请登录吧"))
     assert not like.matches(Prepared("hotpot"))
+
+
+async def test_pages_cannot_blind_the_scan(reader: Reader) -> None:
+    """What a page redefines is not seen from Baton's world."""
+    await reader.open(
+        "<form><input name=u><input type=password name=p><button>Log in</button></form><script>"
+        "document.querySelectorAll = Element.prototype.checkVisibility = () => { throw new Error() };"
+        "Array.prototype.map = JSON.stringify = String.prototype.slice = () => { throw new Error() };</script>",
+        "https://site.example/login",
+    )
+
+    assert (await reader.read("https://site.example/login")).has("credentials", "login")
+
+
+async def test_a_huge_page_is_read_in_part(reader: Reader) -> None:
+    """Counts bound what is read of a page, however large it is."""
+    html = "<form>" + "<p>Row <input name=a><b>cell</b></p>" * 20_000 + "</form>"
+    await reader.open(html, "https://site.example/rows")
+
+    scan = (await reader.read("https://site.example/rows")).facts.frames[0]
+
+    assert len(scan.forms[0].fields) <= 300
+    assert len(scan.text) <= 4000
+
+
+async def test_values_of_fields_are_not_read(reader: Reader) -> None:
+    """Nothing that stands in a field is in the facts."""
+    await reader.open("<form><input name=u value=s3cret><textarea>s3cret</textarea></form>", "https://site.example/")
+
+    assert "s3cret" not in repr((await reader.read("https://site.example/")).facts)
