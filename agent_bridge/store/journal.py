@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from agent_bridge.journal.chain import GENESIS, canonical, link
 from agent_bridge.journal.words import Entry, Record
@@ -14,14 +14,15 @@ from agent_bridge.store.database import Database
 from agent_bridge.store.tables import journal
 
 _PAGE = 500
+_INSERT = insert(journal)
 _LAST = select(journal.c.seq, journal.c.digest).order_by(journal.c.seq.desc()).limit(1)
 
 
-async def append_entries(connection: AsyncConnection, entries: Sequence[Entry]) -> list[Record]:
+def append_entries(connection: Connection, entries: Sequence[Entry]) -> list[Record]:
     """Chain entries inside a transaction that may hold more; the writer's lock keeps the places in order."""
     if not entries:
         return []
-    last = (await connection.execute(_LAST)).first()
+    last = connection.execute(_LAST).first()
     seq, previous = (last.seq, last.digest) if last is not None else (0, GENESIS)
     records = list(link(previous, seq, entries))
     rows = [
@@ -32,7 +33,7 @@ async def append_entries(connection: AsyncConnection, entries: Sequence[Entry]) 
         }
         for record in records
     ]  # fmt: skip
-    await connection.execute(insert(journal), rows)
+    connection.execute(_INSERT, rows)
     return records
 
 
@@ -44,8 +45,7 @@ class SqlJournalStore:
 
     async def append(self, entries: Sequence[Entry]) -> list[Record]:
         """Chain and keep entries, all or none. Raises `StoreDown`."""
-        async with self._database.write() as connection:
-            return await append_entries(connection, entries)
+        return await self._database.together(lambda batch: append_entries(batch.connection, entries))
 
     async def records(self, after: int = 0) -> AsyncIterator[Record]:
         """Yield the records after `after`, oldest first; read in pages, so that writers are not held up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from agent_bridge.store.database import NAME, Database, StoreDown, migrate
+from agent_bridge.store.database import NAME, Batch, Database, StoreDown, migrate
 from agent_bridge.store.tables import metadata
 
 
@@ -105,3 +106,29 @@ async def test_errors_do_not_repeat_values(database: Database) -> None:
         with pytest.raises(IntegrityError) as caught:
             await connection.execute(insert, values)
     assert "operator wrote" not in str(caught.value)
+
+
+async def test_one_that_fails_fails_alone(database: Database) -> None:
+    """Of many things written together the one that raises is left out, and everybody hears their own outcome."""
+    insert = text("insert into keys (name, value, created_at) values (:name, 'x', 0)")
+
+    def put(name: str) -> Callable[[Batch], str]:
+        def work(batch: Batch) -> str:
+            batch.connection.execute(insert, {"name": name})
+            if name == "c":
+                raise LookupError(name)
+            return name
+
+        return work
+
+    def late(batch: Batch) -> None:
+        batch.at_end(lambda _connection, rows: 1 / len(rows[1:]), [0])
+
+    works = [database.together(put(name)) for name in "abcd"]
+    outcomes = await asyncio.gather(*works, database.together(late), return_exceptions=True)
+
+    assert [outcomes[0], outcomes[1], outcomes[3]] == ["a", "b", "d"]
+    assert isinstance(outcomes[2], LookupError)
+    assert isinstance(outcomes[4], ZeroDivisionError)
+    async with database.read() as connection:
+        assert list(await connection.scalars(text("select name from keys order by name"))) == ["a", "b", "d"]
