@@ -1,0 +1,57 @@
+"""What a human changed, told to the agent: scripted sessions, each with its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.control.diff.own import OWN
+from bench.control.diff.play import Played, play
+from bench.control.diff.sessions import Session
+from bench.figures import Figure
+
+SESSIONS: tuple[Session, ...] = OWN
+
+
+async def run(sessions: Sequence[Session]) -> list[Played]:
+    """Play sessions and print what was missed or claimed wrongly in each. Raises `SystemExit` where one fell over."""
+    played, broken = [], []
+    async for each in play(sessions):
+        if isinstance(each, Played):
+            played.append(each)
+            tell(each)
+        else:
+            session, error = each
+            broken.append(session.name)
+            print(f"  BROKEN {session.name}: {type(error).__name__}: {error}", flush=True)
+    if broken:
+        raise SystemExit(f"sessions that could not be played: {', '.join(broken)}")
+    return played
+
+
+def tell(played: Played) -> None:
+    """Print one session."""
+    verdict = played.verdict
+    good = not verdict.missed and not verdict.wrong
+    print(f"  {'ok    ' if good else 'DIFFER'} {played.session.name} ({played.seconds:.1f} s)", flush=True)
+    for change in verdict.missed:
+        words = (change.kind, change.op, repr(change.what), change.role, repr(change.value) if change.value else "")
+        print("     missed:", *filter(None, words))
+    for claim in verdict.wrong:
+        words = (claim.kind, claim.op, repr(claim.what), claim.role, repr(claim.value) if claim.value else "")
+        print("     wrong: ", *filter(None, words), flush=True)
+
+
+def shares(played: Sequence[Played]) -> list[Figure]:
+    """Precision and recall over all changes of all sessions (micro-averaged); n is the number of sessions."""
+    found = sum(len(each.verdict.found) for each in played)
+    wrong = sum(len(each.verdict.wrong) for each in played)
+    missed = sum(len(each.verdict.missed) for each in played)
+    return [
+        Figure("diff_precision", found / max(1, found + wrong), "share", len(played)),
+        Figure("diff_recall", found / max(1, found + missed), "share", len(played)),
+    ]
+
+
+async def measure() -> list[Figure]:
+    """Play every session and judge; prints each."""
+    return shares(await run(SESSIONS))

@@ -1,0 +1,141 @@
+"""Plays sessions: a fresh browser context for each is made by closing its tabs and clearing what sites stored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.control.diff.human import Human
+from bench.control.diff.judge import Verdict, claims, judge
+from bench.control.diff.sessions import Place, Session
+from bench.control.diff.sites import own_site
+from sandbox.browser import launch
+from sandbox.downloads import Download, Downloads
+from sandbox.pages import Pages
+from sandbox.screen import Size
+from sandbox.state import StateRoom
+from sandbox.words import SystemClock
+from web.demo.sites import PASSWORD, USER, captcha_site, wagtail_site
+
+_QUIET_S: Final = 1.2
+"""Between the agent's asking and the human's first press: nobody is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One session that was played: the verdict, the whole answer of the state room, and the seconds it took."""
+
+    session: Session
+    verdict: Verdict
+    answer: dict[str, Any]
+    seconds: float
+
+
+@asynccontextmanager
+async def places(names: Iterable[str], home: Path) -> AsyncIterator[dict[str, Place]]:
+    """Start the sites that `names` need, under `home`."""
+    wanted = set(names)
+    async with AsyncExitStack() as stack:
+        made: dict[str, Place] = {}
+        if "own" in wanted:
+            made["own"] = Place(stack.enter_context(own_site()), home)
+        if "captcha" in wanted:
+            site = await captcha_site(home / "captcha")
+            stack.push_async_callback(site.close)
+            made["captcha"] = Place(site.url, home, site.captcha_answer)
+        if wanted & {"wagtail", "guest"}:
+            site = await wagtail_site(home / "wagtail")
+            stack.push_async_callback(site.close)
+            made["wagtail"] = made["guest"] = Place(site.url, home)
+        yield made
+
+
+async def sign_in(human: Human, place: Place) -> None:
+    """Sign in to wagtail, as the agent did long ago."""
+    await human.go(f"{place.url}/admin/login/")
+    await human.at("/admin/login/")
+    await human.fill("#id_username", USER)
+    await human.fill("#id_password", PASSWORD)
+    await human.press("Enter")
+    await human.at("/admin/")
+
+
+async def _play(session: Session, place: Place, pages: Pages, humans: list[Human]) -> Played:
+    began = time.monotonic()
+    await _fresh(pages)
+    room = StateRoom(pages, None, b"k" * 32, SystemClock())
+    human = Human(pages, room)
+    humans[:] = [human]
+    try:
+        if session.site == "wagtail":
+            await sign_in(human, place)
+        await human.go(f"{place.url}{session.start}")
+        await human.see(f"location.href.startsWith('{place.url}/') && document.readyState === 'complete'")
+        if session.before is not None:
+            await session.before(human, place)
+        await room.mark("h")
+        await asyncio.sleep(_QUIET_S)
+        await session.script(human, place)
+        answer = await room.diff("h")
+    finally:
+        human.close()
+        await room.close()
+    return Played(session, judge(session.truth, claims(answer["diff"])), answer, time.monotonic() - began)
+
+
+async def _fresh(pages: Pages) -> None:
+    call = pages.connection.call
+    old = {page.target for page in pages.all}
+    await call("Target.createTarget", {"url": "about:blank"})
+    async with asyncio.timeout(10):
+        while not {page.target for page in pages.all} - old:  # noqa: ASYNC110 - the browser is another process
+            await asyncio.sleep(0.02)
+        for target in old:
+            page = pages.get(target)
+            for origin in {page.url.split("/")[2]} if page.url.startswith("http") else set[str]():
+                for host in (origin, origin.replace("127.0.0.1", "localhost")):
+                    params = {"origin": f"http://{host}", "storageTypes": "all"}
+                    await pages.call(page, "Storage.clearDataForOrigin", params)
+            # A page that asks before it is left is not asked.
+            await call("Target.closeTarget", {"targetId": target})
+        await call("Storage.clearCookies")
+        while {page.target for page in pages.all} & old:  # noqa: ASYNC110 - the browser is another process
+            await asyncio.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-diff-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+async def play(sessions: Iterable[Session]) -> AsyncIterator[Played | tuple[Session, Exception]]:
+    """Play sessions one after another in one browser; a session that could not be played comes with its error."""
+    chosen = list(sessions)
+    with _folder() as home:
+        async with places({each.site for each in chosen}, home) as made:
+            browser = await launch(home / "profile", Size(1280, 900))
+            pages = Pages(browser.connection)
+            humans: list[Human] = []
+            try:
+                await pages.start()
+
+                def note(download: Download) -> None:
+                    for human in humans:
+                        human.note_download(download)
+
+                await Downloads.open(browser.connection, home / "downloads", note, SystemClock())
+                for session in chosen:
+                    try:
+                        yield await _play(session, made[session.site], pages, humans)
+                    except Exception as error:  # noqa: BLE001 - the others are played all the same
+                        yield session, error
+            finally:
+                await browser.close()

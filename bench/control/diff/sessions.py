@@ -1,0 +1,36 @@
+"""The sessions: where a page stands when the agent asks, what the human does, and what that changed in truth."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.control.diff.human import Human
+from bench.control.diff.truth import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a session is played: base URL of its site (no slash at the end), a directory of its own, the CAPTCHA."""
+
+    url: str
+    folder: Path
+    answer: Callable[[], str] = str
+    """What a human reads in the newest CAPTCHA's picture."""
+
+
+type Script = Callable[[Human, Place], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session. `site`: own, captcha, wagtail or guest (wagtail, signed out)."""
+
+    name: str
+    site: str
+    start: str
+    script: Script
+    truth: tuple[Change, ...]
+    before: Script | None = None
+    """What happens before the agent asks."""
