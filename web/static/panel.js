@@ -7,7 +7,7 @@ import { conditionList } from './dialogs.js';
 import { insecureNotice, ME } from './frame.js';
 import { secretEntry } from './secret.js';
 import { lossOf, reservedFor } from './view.js';
-import { blocker, outcome, SECRET_KINDS, short, unchecked } from './words.js';
+import { blocker, outcome, SECRET_KINDS, short, sightInWords, unchecked } from './words.js';
 
 /** @typedef {{giveUp: (verb: 'failed' | 'declined') => void, release: () => void, force: () => void, keep: () => void, screen: import('./stream/live.js').LiveScreen}} Acts */
 
@@ -24,6 +24,7 @@ export function drawPanel({ view, control, known, next, sandbox }, acts) {
   const driving = view === 'driving';
   fill(byId('p-status'), ...status({ view, control, known, next }, acts));
   fill(byId('p-ask'), ...(asked && view !== 'finished' ? ask(asked, driving) : []));
+  fill(byId('p-sees'), ...sees(view, known.world.blockers.get(control?.sandbox) ?? []));
   const parts = asked ? known.world.conditions.get(asked.id) ?? unchecked(asked.condition) : [];
   fill(byId('p-conditions'), parts.length > 0 && view !== 'finished' && [h('h3', {}, 'The agent goes on when'), conditionList(parts)]);
   secret(driving, asked, acts);
@@ -86,6 +87,14 @@ function ask(handoff, driving) {
     h('div.times', {},
       h('p', {}, h('span.label', {}, driving ? 'Asked ' : 'Waiting for '), h('strong', {}, driving ? timeOfDay(handoff.created_at) : counting(handoff.created_at))),
       h('div', {}, ring(handoff.created_at, handoff.deadline_at), h('p', {}, h('span.label', {}, 'Time left '), h('strong', {}, countdown(handoff.deadline_at)))))];
+}
+
+/** What detection saw on the pages. @param {string} view @param {any[]} pages */
+function sees(view, pages) {
+  const seen = pages.flatMap(page => page.findings).map(finding => ({ ...sightInWords(finding), why: finding.why }));
+  if (seen.length === 0 || !['watching', 'waiting', 'parked', 'other', 'driving'].includes(view)) return [];
+  return [h('h3', {}, 'Seen on the page'), h('ul.sights', {}, seen.map(({ icon: name, what, sure, why }) =>
+    h('li', {}, icon(name), h('div', {}, h('span', {}, what), h('span.muted.small', {}, ` · ${sure}`), why && h('p.why', {}, why)))))];
 }
 
 /** @param {boolean} driving @param {any} asked @param {Acts} acts */

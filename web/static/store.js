@@ -57,7 +57,7 @@ export class Store {
  * @property {Map<string, any>} control views by sandbox
  * @property {Limits | null} limits
  * @property {Map<string, any[]>} conditions parts of what an agent waits for, by handoff, as the server last saw them
- * @property {Map<string, any[]>} blockers what is seen on the page in front, by sandbox
+ * @property {Map<string, {target: string, url: string, title: string, findings: any[]}[]>} blockers pages on which something may stop an agent, by sandbox
  * @property {Map<string, any>} approvals pending ones by id
  * @property {any[]} ended handoffs that ended while this page was open, newest first
  */
@@ -114,7 +114,7 @@ export function fold(world, message) {
     case 'condition':
       return { ...world, conditions: new Map(world.conditions).set(message.handoff, message.parts) };
     case 'blockers':
-      return { ...world, blockers: new Map(world.blockers).set(message.sandbox, message.findings) };
+      return { ...world, blockers: new Map(world.blockers).set(message.sandbox, message.pages) };
     case 'approval': {
       const approvals = new Map(world.approvals);
       if (message.approval.state === 'pending') approvals.set(message.approval.id, message.approval);

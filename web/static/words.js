@@ -23,6 +23,22 @@ export function blocker(kind) {
   return { icon: name, label, ask };
 }
 
+/** @type {Record<string, string>} */
+const SORTS = {
+  recaptcha: 'reCAPTCHA', hcaptcha: 'hCaptcha', turnstile: 'Turnstile', funcaptcha: 'Arkose', friendly_captcha: 'Friendly Captcha', captchafox: 'CaptchaFox', smartcaptcha: 'SmartCaptcha', altcha: 'ALTCHA',
+  totp: 'from an app', sms: 'by text message', mail: 'by e-mail', card: 'card', three_d_secure: 'bank confirmation', basic_auth: 'browser sign-in', cookie_consent: 'cookies', permission: 'a permission',
+  rate_limited: 'too many requests', access_denied: 'access denied', repeated_action: 'repeats itself', file_chooser: 'a file',
+};
+
+/**
+ * What detection saw, as one line.
+ * @param {{kind: string, sort: string, confidence: number}} finding
+ */
+export function sightInWords({ kind, sort, confidence }) {
+  const detail = SORTS[sort] ? `, ${SORTS[sort]}` : '';
+  return { icon: blocker(kind).icon, what: `${blocker(kind).label}${detail}`, sure: confidence >= 0.9 ? 'sure' : confidence >= 0.7 ? 'likely' : 'perhaps' };
+}
+
 /** Kinds in which everything the operator types is kept secret. */
 export const SECRET_KINDS = new Set(['credentials', 'one_time_code', 'payment']);
 

@@ -98,6 +98,7 @@ class Canned:
     parts: list[Json] = field(default_factory=list)
     asked: list[tuple[str, Json]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
+    blockers: dict[str, list[Json]] = field(default_factory=dict)
     idle_s: float = 600.0
     ceiling_s: float = 3600.0
     extended: bool = False
@@ -253,7 +254,7 @@ def make_app(canned: Canned) -> FastAPI:
         await socket.accept()
         snapshot = {
             "type": "snapshot", "queue": list(canned.handoffs.values()), "sandboxes": list(canned.sandboxes.values()),
-            "control": canned.control, "limits": LIMITS, "now": time.time(),
+            "control": canned.control, "limits": LIMITS, "blockers": canned.blockers, "now": time.time(),
         }  # fmt: skip
         queue: asyncio.Queue[Json] = asyncio.Queue()
         canned.listeners.append(queue)
