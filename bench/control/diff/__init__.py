@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from bench.control.diff.own import OWN
 from bench.control.diff.play import Played, play
+from bench.control.diff.real import REAL
 from bench.control.diff.sessions import Session
 from bench.figures import Figure
 
-SESSIONS: tuple[Session, ...] = OWN
+SESSIONS: tuple[Session, ...] = (*OWN, *REAL)
 
 
 async def run(sessions: Sequence[Session]) -> list[Played]:

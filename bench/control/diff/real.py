@@ -1,0 +1,103 @@
+"""Sessions on sites that nobody here wrote: django-simple-captcha's test project, wagtail, and Django's own admin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.control.diff.human import Human
+from bench.control.diff.own import clicks
+from bench.control.diff.sessions import Place, Script, Session
+from bench.control.diff.truth import Change, came, cookie, field, reloaded, secret, went
+from web.demo.sites import PASSWORD, USER
+
+
+def _captcha(right: bool) -> Script:
+    async def script(human: Human, place: Place) -> None:
+        await human.fill("#id_captcha_1", place.answer() if right else "WRONG")
+        await human.click("input[type=submit]")
+        await human.see("location.search === '?ok'" if right else "!!document.querySelector('.errorlist')")
+
+    return script
+
+
+def _login(password: str, then: str) -> Script:
+    async def script(human: Human, _place: Place) -> None:
+        await human.fill("#id_username", USER)
+        await human.fill("#id_password", password)
+        await human.press("Enter")
+        await human.see(f"{then} && document.readyState === 'complete'")
+
+    return script
+
+
+def _to(path: str, *steps: str) -> Script:
+    """Do `steps` as `clicks` does, then wait for a path."""
+
+    async def script(human: Human, place: Place) -> None:
+        await clicks(*steps)(human, place)
+        await human.at(path)
+
+    return script
+
+
+def _session(name: str, site: str, start: str, script: Script, *truth: Change) -> Session:
+    return Session(name, site, start, script, truth)
+
+
+def _typed(name: str, start: str, *filled: tuple[str, str, str]) -> Session:
+    """Fields of wagtail are filled, nothing is sent: (selector, label, text)."""
+    steps = [f"={selector}={text}" for selector, _, text in filled]
+    return Session(name, "wagtail", start, clicks(*steps), tuple(field(label, text) for _, label, text in filled))
+
+
+_ADMIN: Final = "/django-admin"
+_WRONG: Final = "!!document.querySelector('.messages .error, .messages .critical, .errornote, [role=alert]')"
+
+REAL: Final = (
+    _session("captcha-right", "captcha", "/", _captcha(right=True), went("/")),
+    _session("captcha-mistyped", "captcha", "/", _captcha(right=False), reloaded("/")),
+    _session("wagtail-login", "guest", "/admin/login/", _login(PASSWORD, "location.pathname === '/admin/'"),
+             went("/admin/"), cookie("sessionid")),
+    _session("wagtail-login-wrong", "guest", "/admin/login/", _login("five seconds", _WRONG),
+             reloaded("/admin/login/"), field("Username", USER)),
+    _session("wagtail-login-typed", "guest", "/admin/login/",
+             clicks(f"=#id_username={USER}", f"=#id_password={PASSWORD}"), field("Username", USER), secret("Password")),
+    _session("wagtail-forgotten", "guest", "/admin/login/",
+             _to("/admin/password_reset/", "a[href*=password_reset]"), went("/admin/password_reset/")),
+    _session("admin-login", "guest", f"{_ADMIN}/login/?next={_ADMIN}/",
+             _login(PASSWORD, f"location.pathname === '{_ADMIN}/'"), went(f"{_ADMIN}/"), cookie("sessionid"),
+             came("Site administration", "heading")),
+    _session("admin-login-wrong", "guest", f"{_ADMIN}/login/", _login("five seconds", _WRONG),
+             reloaded(f"{_ADMIN}/login/"), field("Username", USER)),
+    _session("admin-login-typed", "guest", f"{_ADMIN}/login/",
+             clicks(f"=#id_username={USER}", f"=#id_password={PASSWORD}"), field("Username", USER), secret("Password")),
+    _session("admin-out", "wagtail", f"{_ADMIN}/", _to(f"{_ADMIN}/logout/", "#logout-form button"),
+             went(f"{_ADMIN}/logout/"), cookie("sessionid", "removed"), came("Logged out", "heading")),
+    _session("admin-group", "wagtail", f"{_ADMIN}/auth/group/add/",
+             _to(f"{_ADMIN}/auth/group/", "=#id_name=Readers", "input[name=_save]"), went(f"{_ADMIN}/auth/group/")),
+    _session("admin-group-twice", "wagtail", f"{_ADMIN}/auth/group/add/",
+             clicks("=#id_name=Editors", "input[name=_save]", f"?{_WRONG}"), reloaded(f"{_ADMIN}/auth/group/add/"),
+             field("Name", "Editors")),
+    _session("admin-group-typed", "wagtail", f"{_ADMIN}/auth/group/add/", clicks("=#id_name=Writers"),
+             field("Name", "Writers")),
+    _session("admin-to-users", "wagtail", f"{_ADMIN}/", _to(f"{_ADMIN}/auth/user/", f"a[href='{_ADMIN}/auth/user/']"),
+             went(f"{_ADMIN}/auth/user/"), came("Select user to change", "heading")),
+    _session("admin-user-typed", "wagtail", f"{_ADMIN}/auth/user/add/",
+             clicks("=#id_username=bob", "=#id_password1=swordfish twelve", "=#id_password2=swordfish twelve"),
+             field("Username", "bob"), secret("Password"), secret("Password confirmation")),
+    _session("admin-password-typed", "wagtail", f"{_ADMIN}/password_change/",
+             clicks("=#id_old_password=fifteen seconds", "=#id_new_password1=swordfish twelve"),
+             secret("Old password"), secret("New password")),
+    _session("admin-search", "wagtail", f"{_ADMIN}/auth/user/",
+             clicks("=#searchbar=nobody", "#changelist-search input[type=submit]",
+                    "?location.search.includes('nobody') && document.readyState === 'complete'"),
+             went(f"{_ADMIN}/auth/user/"), field("Search", "nobody")),
+    _typed("wagtail-account", "/admin/account/", ("#id_name_email-first_name", "First name", "Ann"),
+           ("#id_name_email-last_name", "Last name", "Lee")),
+    _typed("wagtail-collection", "/admin/collections/add/", ("#id_name", "Name", "Holidays")),
+    _typed("wagtail-redirect", "/admin/redirects/add/", ("#id_old_path", "Redirect from", "/old/")),
+    _typed("wagtail-group", "/admin/groups/new/", ("#id_name", "Name", "Proofreaders")),
+    _typed("wagtail-user", "/admin/users/new/", ("#id_username", "Username", "carol"),
+           ("#id_first_name", "First name", "Carol")),
+    _session("wagtail-home", "guest", "/", _to("/admin/login/", "a[href='/admin/']"), went("/admin/login/")),
+)  # fmt: skip
