@@ -15,6 +15,11 @@ from sandbox.state.snapshot import Element, Motion, Snapshot, TabState
 SHOWN: Final = 200
 _MOST: Final = 500
 _ACTED_ON: Final = frozenset({"link", "button", "menuitem"})
+_SIGN_IN: Final = re.compile(
+    r"^(sign|log)\s?-?(in|on)\b|^anmelden|^einloggen|^connexion|^se connecter|^iniciar sesión|^accedi|^inloggen|^войти"
+    r"|^登录|^登入|^ログイン",
+    re.IGNORECASE,
+)
 _SIGN_OUT: Final = re.compile(
     r"^(sign|log)\s?-?(out|off)\b|^abmelden|^déconnexion|^se déconnecter|^cerrar sesión|^esci$|^uitloggen|^выйти"
     r"|^退出|^登出|^ログアウト",
@@ -105,12 +110,15 @@ def is_empty(result: Mapping[str, Any]) -> bool:
 
 
 def _signed_in(tab: TabState | None) -> bool | None:
-    """Whether the page offers to sign out (or asks for a password); None where it says neither."""
+    """Whether the page offers to sign out (or is a form to sign in with); None where it is neither."""
     if tab is None:
         return None
-    if any(element.role in _ACTED_ON and _SIGN_OUT.search(element.name) for element in tab.elements):
+    buttons = [element.name for element in tab.elements if element.role in _ACTED_ON]
+    if any(_SIGN_OUT.search(name) for name in buttons):
         return True
-    return False if any(each.secret and each.role == "textbox" for each in tab.fields) else None
+    secrets = sum(each.secret and each.role == "textbox" for each in tab.fields)
+    # More than one is a form to choose a new password, which may be asked of somebody who is signed in.
+    return False if secrets == 1 and any(_SIGN_IN.search(name) for name in buttons) else None
 
 
 def _marked(entry: dict[str, Any], noise: bool) -> dict[str, Any]:

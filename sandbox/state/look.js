@@ -356,7 +356,7 @@
         if (shown) {
           const label = nameOf(node, tag, role);
           report(role, label, node, inside);
-          if (isField) reportField(node, tag, role, label);
+          if (isField) reportField(node, tag, role, label || attribute(node, 'name') || attribute(node, 'id') || '');
         }
         if (role !== 'dialog' && role !== 'alertdialog') inside.named = true;
         if (isField && (tag === 'textarea' || tag === 'select' || editable(node))) continue;

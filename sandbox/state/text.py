@@ -35,10 +35,17 @@ def text(diff: Mapping[str, Any]) -> str:
 
 def _signed_in(diff: Mapping[str, Any]) -> list[str]:
     before, after = diff["signed_in"]["before"], diff["signed_in"]["after"]
-    if after is None:
-        return ["The page no longer offers to sign out."] if before else []
-    line = "Signed in: the page offers to sign out" if after else "Not signed in, it seems: the page asks for a secret"
-    return [line + ("." if before == after else ", as it did not before.")]
+    if after is not None:
+        line = (
+            "Signed in: the page offers to sign out" if after else "Not signed in, it seems: this is a form to sign in"
+        )
+        return [line + ("." if before == after else ", as it did not before." if after else ", as it was not before.")]
+    if before is None:
+        return []
+    if before:
+        return ["The page no longer offers to sign out."]
+    new = any(_SIGN_IN.search(each["name"]) for each in diff["cookies"]["added"])
+    return [f"The form to sign in is gone{', and a cookie of a sign-in is new' if new else ''}."]
 
 
 def _without_noise(data: Any) -> Any:

@@ -78,12 +78,19 @@ def test_reordered_and_recycled_elements_cancel_out() -> None:
 def test_who_is_signed_in_is_read_from_the_page() -> None:
     """By an offer to sign out, or by being asked for a secret; else nothing is said."""
     secret = field("Password", "", secret=True)
-    before, after = tab(secret), tab(elements=(element("Log out", 1, "button"),))
+    before = tab(secret, elements=(element("Log in", 1, "button"),))
+    after = tab(elements=(element("Log out", 1, "button"),))
     assert compare(before, after)["signed_in"] == {"before": False, "after": True}
     assert compare(after, tab(elements=(element("Checkout", 1), element("Log outcomes", 2))))["signed_in"] == {
         "before": True,
         "after": None,
     }
+
+
+def test_a_form_for_a_new_password_says_nothing_of_who_is_signed_in() -> None:
+    """It may be asked of somebody who is."""
+    old, new = (field(name, "", node, secret=True) for node, name in enumerate(("Old password", "New password")))
+    assert compare(tab(), tab(old, new, elements=(element("Sign in", 9, "button"),)))["signed_in"]["after"] is None
 
 
 def test_documents_that_were_replaced_are_named() -> None:

@@ -103,6 +103,9 @@ def test_who_is_signed_in_is_said_first_and_noise_last() -> None:
         "Replaced, so that what you know of its elements is stale: https://b.example/f.",
         'The page also changed by itself: 91 element(s), as "Offer", "tock 0", "tock 1".',
     ]
+    cookies = {"added": [{"name": "sessionid", "domain": "a.example", "path": "/"}], "removed": [], "changed": []}
+    gone = text(made(signed_in={"before": False, "after": None}, cookies=cookies))
+    assert "The form to sign in is gone, and a cookie of a sign-in is new." in gone
     only = text(made(elements={"added": [], "removed": [], "changed": noise}))
     assert "Nothing changed while the human had control, but by itself." in only
 
