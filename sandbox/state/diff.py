@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.state.noise import beats, by_itself, tells_time, timeless
+from sandbox.state.noise import beats, by_itself, housekeeping, tells_time, timeless
 from sandbox.state.roles import LIVE, TICKED
 from sandbox.state.snapshot import Element, Motion, Snapshot, TabState
 
@@ -161,7 +161,8 @@ def _named(
 ) -> dict[str, list[dict[str, Any]]]:
     def entry(key: tuple[str, str, str]) -> dict[str, Any]:
         named = dict(zip(names, (part[:SHOWN] for part in key), strict=True))
-        return _marked(named, beats(notes.written.get(key, ()), notes.inputs))
+        name = key[names.index("name" if "name" in names else "key")]
+        return _marked(named, housekeeping(name) or beats(notes.written.get(key, ()), notes.inputs))
 
     def listed(keys: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
         ordered = sorted(keys)

@@ -29,6 +29,11 @@ _CLOCK: Final = re.compile(
     re.IGNORECASE,
 )
 
+_HOUSEKEEPING: Final = re.compile(
+    r"csrf|xsrf|^_(ga|gid|gat|gcl|fbp|hj|pk_|dc_)|^(__utm|_?ajs_|amplitude|mp_|optimizely|intercom)|analytics",
+    re.IGNORECASE,
+)
+
 
 def by_itself(motion: Motion | None, inputs: Sequence[float], now: float) -> bool:
     """Whether what happened at `motion.at` was the page's own doing.
@@ -60,6 +65,14 @@ def beats(times: Sequence[float], inputs: Sequence[float]) -> bool:
     if times and inputs and times[-1] < inputs[0]:
         return True
     return sum(_since(each, inputs) > CAUSED_S for each in times) > 1
+
+
+def housekeeping(name: str) -> bool:
+    """Whether a cookie or a key of storage is one that sites turn over whatever a human does.
+
+    Tokens against forged requests, and the counters of analytics.
+    """
+    return bool(_HOUSEKEEPING.search(name))
 
 
 def tells_time(before: str, after: str) -> bool:

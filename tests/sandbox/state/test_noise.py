@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.state.noise import beats, by_itself, tells_time
+from sandbox.state.noise import beats, by_itself, housekeeping, tells_time
 from sandbox.state.snapshot import Motion
 
 SECONDS = tuple(float(n) for n in range(20))
@@ -54,3 +54,9 @@ def test_a_time_is_known_by_its_form() -> None:
     assert not tells_time("Cart (0)", "Cart (1)")
     assert not tells_time("12:00:01", "12:00:01")
     assert not tells_time("Opens 12:00", "Closed since 12:00")
+
+
+def test_tokens_and_counters_of_sites_are_housekeeping() -> None:
+    """A cookie of a sign-in is not."""
+    assert all(map(housekeeping, ("csrftoken", "XSRF-TOKEN", "_ga_X1", "_pk_id.1", "analytics.seen")))
+    assert not any(map(housekeeping, ("sessionid", "sid", "consent", "token", "cart")))
