@@ -26,6 +26,7 @@ import websockets
 
 from bench.figures import Figure
 from sandbox.browser import launch
+from sandbox.gate.socket import PATH, CdpConnection
 from sandbox.pages import Pages
 from sandbox.screen import Size
 from tests.journeys.pipe_listener import make_listener, written
@@ -74,8 +75,10 @@ async def _listened_rig(directory: Path) -> AsyncIterator[tuple[Rig, Path]]:
         await pages.start()
         rig = Rig(browser, pages, directory)
         await rig.gate.start()
-        async with websockets.serve(rig.serve, "127.0.0.1", 0, compression=None, max_size=None) as server:
-            rig.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with websockets.serve(
+            rig.serve, "127.0.0.1", 0, compression=None, max_size=None, create_connection=CdpConnection
+        ) as server:
+            rig.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}{PATH}"
             yield rig, notes
     finally:
         await browser.close()

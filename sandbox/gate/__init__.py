@@ -3,7 +3,7 @@
 from sandbox.gate.gate import Gate, Opened, Stale
 from sandbox.gate.line import WhileHeld
 from sandbox.gate.node import Unknown
-from sandbox.gate.outbox import Socket
 from sandbox.gate.shared import GateStatistics
+from sandbox.gate.socket import CdpConnection, Socket
 
-__all__ = ["Gate", "GateStatistics", "Opened", "Socket", "Stale", "Unknown", "WhileHeld"]
+__all__ = ["CdpConnection", "Gate", "GateStatistics", "Opened", "Socket", "Stale", "Unknown", "WhileHeld"]

@@ -26,9 +26,10 @@ from sandbox.gate.handles import Handle
 from sandbox.gate.line import Line, Waiting, WhileHeld
 from sandbox.gate.look import Look
 from sandbox.gate.node import Node, Pending, Unknown
-from sandbox.gate.outbox import Outbox, Socket
+from sandbox.gate.outbox import Outbox
 from sandbox.gate.planted import REMOVALS, SCRIPTS, is_worker_script, makes_document, makes_worker, plants
 from sandbox.gate.shared import Shared
+from sandbox.gate.socket import Socket
 from sandbox.gate.standing import Script
 from sandbox.gate.tree import Sessions
 from sandbox.gate.turn import Turn

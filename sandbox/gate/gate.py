@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from websockets.exceptions import ConnectionClosed
-
 from sandbox.authority import Authority
 from sandbox.cdp import CdpError, Connection
 from sandbox.fence import Fence
@@ -21,9 +19,9 @@ from sandbox.gate.asks import Asks, Offered, control_wire
 from sandbox.gate.client import Client
 from sandbox.gate.line import WhileHeld
 from sandbox.gate.node import Node, Unknown
-from sandbox.gate.outbox import Socket
 from sandbox.gate.rebuild import Told
 from sandbox.gate.shared import GateStatistics, Shared
+from sandbox.gate.socket import Socket
 from sandbox.pages import Page, Pages, bare_url
 from sandbox.words import Clock, Conflict, Epoch, Gone, HandoffId, Holder, SandboxId, Side
 
@@ -100,9 +98,7 @@ class Gate:
         served = Client(self._shared, client, socket, root, self._asks.handle, while_held)
         self._clients.append(served)
         try:
-            with contextlib.suppress(ConnectionClosed, OSError):
-                async for message in socket:
-                    served.receive(message)
+            await socket.feed(served.receive)
         finally:
             self._clients.remove(served)
             served.end()

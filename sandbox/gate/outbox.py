@@ -5,32 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
+
+from sandbox.gate.socket import Socket
 
 _LIMIT = 256 * 1024 * 1024
 
 
-class Socket(Protocol):
-    """A client's connection: a `websockets` server connection or anything that behaves like it."""
-
-    def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Yield the client's messages until it goes."""
-        ...
-
-    async def send(self, message: str | bytes) -> None:
-        """Send one message (CDP is text)."""
-        ...
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the connection."""
-        ...
-
-
 class Outbox:
-    """A queue with one task that empties it. A client that leaves more than 256 MiB unread is let go."""
+    """Sends at once, or through a queue with one task that empties it, where a client does not keep up.
+
+    One that leaves more than 256 MiB unread is let go.
+    """
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
@@ -45,6 +32,8 @@ class Outbox:
     def put(self, message: bytes) -> None:
         """Queue a message."""
         if self._closing is not None:
+            return
+        if self._empty.is_set() and self._socket.send_now(message):
             return
         self._queue.append(message)
         self._bytes += len(message)

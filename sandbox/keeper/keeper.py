@@ -10,7 +10,7 @@ import signal
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from sandbox.authority import Authority
 from sandbox.blockers.policy import read_policies
 from sandbox.fence import Fence
-from sandbox.gate import WhileHeld
+from sandbox.gate import CdpConnection, WhileHeld
 from sandbox.keeper.assembly import Assembly
 from sandbox.keeper.blockers import Blockers
 from sandbox.keeper.control import Control, open_page
@@ -135,6 +135,7 @@ class Keeper:
         server = await serve(
             lambda connection: self._route(connection, paths), sock=self._bind(),
             compression=None, max_size=None, ping_interval=None, close_timeout=1, server_header=None,
+            create_connection=CdpConnection,
         )  # fmt: skip
         self._wait_for_adoption()
         self._spawn(self._start())
@@ -227,7 +228,7 @@ class Keeper:
     async def _serve_cdp(self, connection: ServerConnection, query: Mapping[str, str]) -> None:
         self._news.agent_soon()
         try:
-            await self._up().gate.serve(connection, query.get("client", ""), _while_held(query))
+            await self._up().gate.serve(cast("CdpConnection", connection), query.get("client", ""), _while_held(query))
         finally:
             self._news.agent_soon()
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 import websockets
 
 from sandbox.browser import Browser, launch
+from sandbox.gate.socket import PATH, CdpConnection
 from sandbox.pages import Pages
 from sandbox.screen import Size
 from tests.sandbox.gate.rig import PAGES, Raw, Rig, Site, until
@@ -99,8 +100,10 @@ async def rig(chromium: tuple[Browser, Pages], tmp_path: Path, site: Site) -> As
     browser.connection._writer.write = tapped  # type: ignore[method-assign]
     first = pages.all[0]
     await rig.goto(site.here + "/", first)
-    server = await websockets.serve(rig.serve, "127.0.0.1", 0, compression=None, max_size=None)
-    rig.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await websockets.serve(
+        rig.serve, "127.0.0.1", 0, compression=None, max_size=None, create_connection=CdpConnection
+    )
+    rig.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}{PATH}"
     await rig.open()
     yield rig
     server.close()
