@@ -36,14 +36,25 @@ def is_secret(attributes: Mapping[str, str]) -> bool:
 def scrub(data: Any, values: Iterable[str]) -> Any:
     """Return `data` (JSON) with every occurrence of the given secret values in its texts replaced.
 
-    Very short values are left (they occur everywhere), short ones are replaced only as whole words.
+    So are those that are written as addresses write them. Very short values are left (they occur everywhere), short
+    ones are replaced only as whole words.
     """
     patterns = [
-        rf"(?<!\w){re.escape(value)}(?!\w)" if len(value) < _WHOLE_WORDS_BELOW else re.escape(value)
+        rf"(?<!\w){_written(value)}(?!\w)" if len(value) < _WHOLE_WORDS_BELOW else _written(value)
         for value in sorted({v.strip() for v in values} | {" ".join(v.split()) for v in values}, key=len, reverse=True)
         if len(value) >= _SHORTEST
     ]
     return _replace(data, re.compile("|".join(patterns), re.IGNORECASE)) if patterns else data
+
+
+def _written(value: str) -> str:
+    """A pattern for a text as it is, and as addresses may write it (RFC 3986; spaces in forms as plus signs)."""
+    return "".join(char if char.isascii() and char.isalnum() else _encoded(char) for char in value)
+
+
+def _encoded(char: str) -> str:
+    octets = "".join(f"%{octet:02x}" for octet in char.encode("utf-8", "surrogatepass"))
+    return f"(?:{re.escape(char)}|{octets}{'|[+]' if char == ' ' else ''})"
 
 
 def _replace(data: Any, pattern: re.Pattern[str]) -> Any:

@@ -49,3 +49,10 @@ def test_a_secret_is_scrubbed_wherever_it_stands() -> None:
     assert scrub("a is ab", ["ab"]) == "a is ab"
     assert scrub("two  words here", ["two  words", ""]) == "[secret] here"
     assert scrub("x", []) == "x"
+
+
+def test_a_secret_is_scrubbed_from_addresses_too() -> None:
+    """However much of it is percent-encoded: scripts, forms and the browser itself differ in that."""
+    for written in ("a%20b%26c%25%c3%bc", "a+b%26c%25%C3%BC", "a%20b&c%%C3%BC", "a b&c%ü"):
+        assert scrub(f"/x/{written}/y", ["a b&c%ü"]) == "/x/[secret]/y"
+    assert scrub("/x/a.b", ["axb"]) == "/x/a.b"
