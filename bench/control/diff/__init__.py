@@ -32,7 +32,7 @@ async def run(sessions: Sequence[Session]) -> list[Played]:
 def tell(played: Played) -> None:
     """Print one session."""
     verdict = played.verdict
-    good = not verdict.missed and not verdict.wrong
+    good = not verdict.missed and not verdict.wrong and not played.leaked
     print(f"  {'ok    ' if good else 'DIFFER'} {played.session.name} ({played.seconds:.1f} s)", flush=True)
     for change in verdict.missed:
         words = (change.kind, change.op, repr(change.what), change.role, repr(change.value) if change.value else "")
@@ -40,19 +40,25 @@ def tell(played: Played) -> None:
     for claim in verdict.wrong:
         words = (claim.kind, claim.op, repr(claim.what), claim.role, repr(claim.value) if claim.value else "")
         print("     wrong: ", *filter(None, words), flush=True)
+    if played.leaked:
+        print(f"     LEAKED: {len(played.leaked)} of {len(played.planted)} secrets", flush=True)
 
 
-def shares(played: Sequence[Played]) -> list[Figure]:
-    """Precision and recall over all changes of all sessions (micro-averaged); n is the number of sessions."""
+def judged(played: Sequence[Played]) -> list[Figure]:
+    """Precision and recall over all changes of all sessions (micro-averaged), and how many planted secrets got out.
+
+    n is the number of sessions; each has secrets in a cookie and in storage, and many have one that is typed.
+    """
     found = sum(len(each.verdict.found) for each in played)
     wrong = sum(len(each.verdict.wrong) for each in played)
     missed = sum(len(each.verdict.missed) for each in played)
     return [
         Figure("diff_precision", found / max(1, found + wrong), "share", len(played)),
         Figure("diff_recall", found / max(1, found + missed), "share", len(played)),
+        Figure("diff_secrets_leaked", sum(len(each.leaked) for each in played), "secrets", len(played)),
     ]
 
 
 async def measure() -> list[Figure]:
     """Play every session and judge; prints each."""
-    return shares(await run(SESSIONS))
+    return judged(await run(SESSIONS))

@@ -131,6 +131,12 @@ class Human:
         await self._send("Input.dispatchKeyEvent", {"type": "keyDown" if text else "rawKeyDown", **down})
         await self._send("Input.dispatchKeyEvent", {"type": "keyUp", **event})
 
+    async def enter_secret(self, selector: str, text: str) -> None:
+        """Click into a field and use the console's secret entry."""
+        await self.click(selector)
+        await self._room.secret_entry()
+        await self._send("Input.insertText", {"text": text})
+
     async def choose(self, selector: str, beginning: str) -> None:
         """Focus a list of choices and type how the wanted one begins."""
         await self.look(f"document.querySelector({json.dumps(selector)}).focus()")
@@ -152,6 +158,10 @@ class Human:
     async def answer(self, accept: bool, text: str = "") -> None:
         """How prompts are answered from now on."""
         self._accept, self._text = accept, text
+
+    async def set_cookie(self, cookie: dict[str, Any]) -> None:
+        """Store a cookie (a `Network.CookieParam`)."""
+        await self._pages.connection.call("Storage.setCookies", {"cookies": [cookie]})
 
     async def go(self, url: str) -> None:
         """The address bar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.control.diff.human import Human
+from bench.control.diff.leaks import CARD, CODE, WORD, WRONG
 from bench.control.diff.sessions import Place, Script, Session
 from bench.control.diff.truth import (
     Change,
@@ -25,10 +26,10 @@ from bench.control.diff.truth import (
 )  # fmt: skip
 
 
-def _login(password: str, then: str) -> Script:
-    async def script(human: Human, _place: Place) -> None:
+def _login(then: str) -> Script:
+    async def script(human: Human, place: Place) -> None:
         await human.fill("#user", "ann")
-        await human.fill("#password", password)
+        await human.fill("#password", place.secret)
         await human.click("#go")
         await human.see(f"document.body.innerText.includes({then!r})")
 
@@ -36,15 +37,19 @@ def _login(password: str, then: str) -> Script:
 
 
 def clicks(*steps: str) -> Script:
-    """Press one selector after the other; "?expression" waits for one, "=selector=text" fills."""
+    """Press one selector after the other.
 
-    async def script(human: Human, _place: Place) -> None:
+    "?expression" waits for one, "=selector=text" fills, with the session's secret where the text is SECRET, and
+    "~selector~text" chooses.
+    """
+
+    async def script(human: Human, place: Place) -> None:
         for step in steps:
             if step.startswith("?"):
                 await human.see(step[1:])
             elif step.startswith("="):
                 _, selector, text = step.split("=", 2)
-                await human.fill(selector, text)
+                await human.fill(selector, place.secret if text == "SECRET" else text)
             elif step.startswith("~"):
                 _, selector, text = step.split("~", 2)
                 await human.choose(selector, text)
@@ -135,31 +140,45 @@ async def _look_around(human: Human, _place: Place) -> None:
 async def _signed_in(human: Human, place: Place) -> None:
     await human.go(f"{place.url}/login")
     await human.at("/login")
-    await _login("open sesame", "Welcome back")(human, place)
+    await _login("Welcome back")(human, place)
 
 
 _WALL: Final = (gone("Your privacy", "dialog"), gone("Accept all", "button"), gone("Reject all", "button"))
+_PHRASE: Final = secret("Phrase")
 _CHOSE: Final = (cookie("consent"), stored("local:consent"), *_WALL)
 _IN: Final = (went("/account"), cookie("sid"), came("Your account", "heading"), came("Sign out", "link"))
 
 
-def _own(name: str, start: str, script: Script, *truth: Change, before: Script | None = None) -> Session:
-    return Session(name, "own", start, script, truth, before)
+async def _secret_entry(human: Human, place: Place) -> None:
+    await human.enter_secret("#reference", place.secret)
+    await human.see("!!document.getElementById('reference').value")
+
+
+def _own(
+    name: str,
+    start: str,
+    script: Script,
+    *truth: Change,
+    before: Script | None = None,
+    secret: str = "",
+    lease: bool = False,
+) -> Session:
+    return Session(name, "own", start, script, truth, before, secret, lease)
 
 
 OWN: Final = (
-    _own("login", "/login", _login("open sesame", "Welcome back"), *_IN),
-    _own("login-noisy", "/login-noisy", _login("open sesame", "Welcome back"), *_IN),
-    _own("login-wrong", "/login", _login("close sesame", "is wrong"), reloaded("/login"),
-         came("The password is wrong.", "alert")),
-    _own("login-half", "/login", clicks("=#user=ann", "=#password=open sesame"), field("User", "ann"),
-         secret("Password")),
+    _own("login", "/login", _login("Welcome back"), *_IN, secret=WORD),
+    _own("login-noisy", "/login-noisy", _login("Welcome back"), *_IN, secret=WORD),
+    _own("login-wrong", "/login", _login("is wrong"), reloaded("/login"),
+         came("The password is wrong.", "alert"), secret=WRONG),
+    _own("login-half", "/login", clicks("=#user=ann", "=#password=SECRET"), field("User", "ann"),
+         secret("Password"), secret=WORD),
     _own("login-stay", "/login", clicks("=#user=ann", "#stay"), field("User", "ann"),
          field("Stay signed in", "checked")),
     _own("sso", "/login", clicks("#sso", "?location.pathname === '/account'"), went("/account"), cookie("idp"),
          came("Your account", "heading")),
     _own("sign-out", "/account", clicks("#out", "?location.pathname === '/login'"), went("/login"),
-         cookie("sid", "removed"), came("Sign in", "heading"), before=_signed_in),
+         cookie("sid", "removed"), came("Sign in", "heading"), before=_signed_in, secret=WORD),
     _own("captcha", "/captcha", clicks("=#answer=W68HP", "#go", "?location.pathname === '/welcome'"),
          went("/welcome"), cookie("human"), came("Welcome", "heading")),
     _own("captcha-wrong", "/captcha", clicks("=#answer=WRONG", "#go", "?!!document.querySelector('[role=alert]')"),
@@ -169,12 +188,12 @@ OWN: Final = (
     _own("consent-none", "/consent", clicks("#reject", "?!document.getElementById('wall')"), *_CHOSE),
     _own("consent-noisy", "/consent-noisy", clicks("#accept", "?!document.getElementById('wall')"), *_CHOSE),
     _own("upload", "/upload", _upload, field("Document", "passport.txt"), now("passport.txt is ready", "status")),
-    _own("download", "/account", _download, downloaded("report.csv"), before=_signed_in),
+    _own("download", "/account", _download, downloaded("report.csv"), before=_signed_in, secret=WORD),
     _own("form", "/form", clicks("=#name=Ann Lee", "=#city=Oslo", "~#size~Lar", "#gift", "#cash", "=#note=Ring"),
          field("Name", "Ann Lee"), field("City", "Oslo"), field("Size", "Large"), field("It is a gift", "checked"),
          field("Cash", "checked"), field("Card", "unchecked"), field("Note", "Ring")),
-    _own("form-card", "/form", clicks("=#name=Ann Lee", "=#number=4111111111111111"), field("Name", "Ann Lee"),
-         secret("Card number")),
+    _own("form-card", "/form", clicks("=#name=Ann Lee", "=#number=SECRET"), field("Name", "Ann Lee"),
+         secret("Card number"), secret=CARD),
     _own("form-noisy", "/form-noisy", clicks("=#city=Oslo", "#gift"), field("City", "Oslo"),
          field("It is a gift", "checked")),
     _own("form-sent", "/form", clicks("=#name=Ann", "#go", "?location.pathname === '/thanks'"), went("/thanks"),
@@ -201,6 +220,18 @@ OWN: Final = (
     _own("popup-left", "/popup", _popup_left, opened("/popup-inner"), came("Allow?", "heading")),
     _own("second-tab", "/login", _second_tab, opened("/welcome"), came("Welcome", "heading")),
     _own("tab-closed", "/login", _close_first, closed("/login"), before=_two),
+    _own("vault", "/vault", clicks("=#phrase=SECRET"), _PHRASE, secret=WORD),
+    _own("vault-shown", "/vault", clicks("=#phrase=SECRET", "#show"), _PHRASE, secret=WORD),
+    _own("vault-kept", "/vault", clicks("=#phrase=SECRET", "#keep"), _PHRASE, stored("local:kept"), cookie("kept"),
+         secret=WORD),
+    _own("vault-said", "/vault", clicks("=#phrase=SECRET", "#say"), _PHRASE, now("You said…", "status"), secret=WORD),
+    _own("vault-moved", "/vault", clicks("=#phrase=SECRET", "#move", "?location.search"), _PHRASE,
+         routed("/vault/[secret]"), secret=WORD),
+    _own("vault-left", "/vault", clicks("=#word=SECRET", "#go", "?location.pathname === '/welcome'"), went("/welcome"),
+         came("Welcome", "heading"), secret=WORD),
+    _own("vault-code", "/vault", clicks("=#code=SECRET"), secret("Code"), secret=CODE),
+    _own("vault-lease", "/vault", clicks("=#reference=SECRET"), secret("Reference"), secret=WORD, lease=True),
+    _own("vault-entry", "/vault", _secret_entry, secret("Reference"), secret=WORD),
     _own("nothing", "/form", _nothing),
     _own("nothing-noisy", "/form-noisy", _nothing),
     _own("looked-noisy", "/todo", _look_around),

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
+
+from structlog.testing import capture_logs
 
 from bench.control.diff.human import Human
 from bench.control.diff.judge import Verdict, claims, judge
+from bench.control.diff.leaks import WORD, leaked, plant
 from bench.control.diff.sessions import Place, Session
 from bench.control.diff.sites import own_site
 from sandbox.browser import launch
@@ -30,12 +35,15 @@ _QUIET_S: Final = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One session that was played: the verdict, the whole answer of the state room, and the seconds it took."""
+    """One session that was played: the verdict, the answer of the state room, what was planted and what got out."""
 
     session: Session
     verdict: Verdict
     answer: dict[str, Any]
     seconds: float
+    planted: tuple[str, ...] = field(repr=False)
+    leaked: tuple[str, ...] = field(repr=False)
+    """Those of `planted` that were found in what is written or sent."""
 
 
 @asynccontextmanager
@@ -70,6 +78,7 @@ async def sign_in(human: Human, place: Place) -> None:
 async def _play(session: Session, place: Place, pages: Pages, humans: list[Human]) -> Played:
     began = time.monotonic()
     await _fresh(pages)
+    place = replace(place, secret=plant(session.secret) if session.secret else "")
     room = StateRoom(pages, None, b"k" * 32, SystemClock())
     human = Human(pages, room)
     humans[:] = [human]
@@ -80,14 +89,30 @@ async def _play(session: Session, place: Place, pages: Pages, humans: list[Human
         await human.see(f"location.href.startsWith('{place.url}/') && document.readyState === 'complete'")
         if session.before is not None:
             await session.before(human, place)
-        await room.mark("h")
-        await asyncio.sleep(_QUIET_S)
-        await session.script(human, place)
-        answer = await room.diff("h")
+        planted = (*await _plant(human, place), *filter(None, [place.secret]))
+        with capture_logs() as logged:
+            marked = await room.mark("h")
+            room.secret_lease(session.lease)
+            await asyncio.sleep(_QUIET_S)
+            await session.script(human, place)
+            answer = await room.diff("h")
     finally:
         human.close()
         await room.close()
-    return Played(session, judge(session.truth, claims(answer["diff"])), answer, time.monotonic() - began)
+    written = [
+        answer["text"],
+        *(json.dumps(each, default=repr, ensure_ascii=False) for each in (marked, answer, logged)),
+    ]
+    verdict = judge(session.truth, claims(answer["diff"]))
+    return Played(session, verdict, answer, time.monotonic() - began, planted, tuple(leaked(planted, written)))
+
+
+async def _plant(human: Human, place: Place) -> tuple[str, str]:
+    """Put a secret into a cookie that scripts can't read, and another into storage; returns both."""
+    cookie, key = plant(WORD), plant(WORD)
+    await human.set_cookie({"name": "planted", "value": quote(cookie), "url": place.url, "httpOnly": True})
+    await human.look(f"localStorage.setItem('planted', {json.dumps(key)})")
+    return cookie, key
 
 
 async def _fresh(pages: Pages) -> None:

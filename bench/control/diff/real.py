@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from bench.control.diff.human import Human
+from bench.control.diff.leaks import ACCOUNT, WORD, WRONG
 from bench.control.diff.own import clicks
 from bench.control.diff.sessions import Place, Script, Session
 from bench.control.diff.truth import Change, came, cookie, field, reloaded, secret, went
-from web.demo.sites import PASSWORD, USER
+from web.demo.sites import USER
 
 
 def _captcha(right: bool) -> Script:
@@ -20,10 +21,10 @@ def _captcha(right: bool) -> Script:
     return script
 
 
-def _login(password: str, then: str) -> Script:
-    async def script(human: Human, _place: Place) -> None:
+def _login(then: str) -> Script:
+    async def script(human: Human, place: Place) -> None:
         await human.fill("#id_username", USER)
-        await human.fill("#id_password", password)
+        await human.fill("#id_password", place.secret)
         await human.press("Enter")
         await human.see(f"{then} && document.readyState === 'complete'")
 
@@ -40,8 +41,17 @@ def _to(path: str, *steps: str) -> Script:
     return script
 
 
-def _session(name: str, site: str, start: str, script: Script, *truth: Change) -> Session:
-    return Session(name, site, start, script, truth)
+def _session(
+    name: str,
+    site: str,
+    start: str,
+    script: Script,
+    *truth: Change,
+    before: Script | None = None,
+    secret: str = "",
+    lease: bool = False,
+) -> Session:
+    return Session(name, site, start, script, truth, before, secret, lease)
 
 
 def _typed(name: str, start: str, *filled: tuple[str, str, str]) -> Session:
@@ -56,21 +66,23 @@ _WRONG: Final = "!!document.querySelector('.messages .error, .messages .critical
 REAL: Final = (
     _session("captcha-right", "captcha", "/", _captcha(right=True), went("/")),
     _session("captcha-mistyped", "captcha", "/", _captcha(right=False), reloaded("/")),
-    _session("wagtail-login", "guest", "/admin/login/", _login(PASSWORD, "location.pathname === '/admin/'"),
-             went("/admin/"), cookie("sessionid")),
-    _session("wagtail-login-wrong", "guest", "/admin/login/", _login("five seconds", _WRONG),
-             reloaded("/admin/login/"), field("Username", USER)),
+    _session("wagtail-login", "guest", "/admin/login/", _login("location.pathname === '/admin/'"),
+             went("/admin/"), cookie("sessionid"), secret=ACCOUNT),
+    _session("wagtail-login-wrong", "guest", "/admin/login/", _login(_WRONG),
+             reloaded("/admin/login/"), field("Username", USER), secret=WRONG),
     _session("wagtail-login-typed", "guest", "/admin/login/",
-             clicks(f"=#id_username={USER}", f"=#id_password={PASSWORD}"), field("Username", USER), secret("Password")),
+             clicks(f"=#id_username={USER}", "=#id_password=SECRET"), field("Username", USER), secret("Password"),
+             secret=WORD),
     _session("wagtail-forgotten", "guest", "/admin/login/",
              _to("/admin/password_reset/", "a[href*=password_reset]"), went("/admin/password_reset/")),
     _session("admin-login", "guest", f"{_ADMIN}/login/?next={_ADMIN}/",
-             _login(PASSWORD, f"location.pathname === '{_ADMIN}/'"), went(f"{_ADMIN}/"), cookie("sessionid"),
-             came("Site administration", "heading")),
-    _session("admin-login-wrong", "guest", f"{_ADMIN}/login/", _login("five seconds", _WRONG),
-             reloaded(f"{_ADMIN}/login/"), field("Username", USER)),
+             _login(f"location.pathname === '{_ADMIN}/'"), went(f"{_ADMIN}/"), cookie("sessionid"),
+             came("Site administration", "heading"), secret=ACCOUNT),
+    _session("admin-login-wrong", "guest", f"{_ADMIN}/login/", _login(_WRONG),
+             reloaded(f"{_ADMIN}/login/"), field("Username", USER), secret=WRONG),
     _session("admin-login-typed", "guest", f"{_ADMIN}/login/",
-             clicks(f"=#id_username={USER}", f"=#id_password={PASSWORD}"), field("Username", USER), secret("Password")),
+             clicks(f"=#id_username={USER}", "=#id_password=SECRET"), field("Username", USER), secret("Password"),
+             secret=WORD),
     _session("admin-out", "wagtail", f"{_ADMIN}/", _to(f"{_ADMIN}/logout/", "#logout-form button"),
              went(f"{_ADMIN}/logout/"), cookie("sessionid", "removed"), came("Logged out", "heading")),
     _session("admin-group", "wagtail", f"{_ADMIN}/auth/group/add/",
@@ -83,11 +95,11 @@ REAL: Final = (
     _session("admin-to-users", "wagtail", f"{_ADMIN}/", _to(f"{_ADMIN}/auth/user/", f"a[href='{_ADMIN}/auth/user/']"),
              went(f"{_ADMIN}/auth/user/"), came("Select user to change", "heading")),
     _session("admin-user-typed", "wagtail", f"{_ADMIN}/auth/user/add/",
-             clicks("=#id_username=bob", "=#id_password1=swordfish twelve", "=#id_password2=swordfish twelve"),
-             field("Username", "bob"), secret("Password"), secret("Password confirmation")),
+             clicks("=#id_username=bob", "=#id_password1=SECRET", "=#id_password2=SECRET"),
+             field("Username", "bob"), secret("Password"), secret("Password confirmation"), secret=WORD),
     _session("admin-password-typed", "wagtail", f"{_ADMIN}/password_change/",
-             clicks("=#id_old_password=fifteen seconds", "=#id_new_password1=swordfish twelve"),
-             secret("Old password"), secret("New password")),
+             clicks("=#id_old_password=SECRET", "=#id_new_password1=SECRET"),
+             secret("Old password"), secret("New password"), secret=WORD),
     _session("admin-search", "wagtail", f"{_ADMIN}/auth/user/",
              clicks("=#searchbar=nobody", "#changelist-search input[type=submit]",
                     "?location.search.includes('nobody') && document.readyState === 'complete'"),

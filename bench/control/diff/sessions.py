@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.control.diff.human import Human
@@ -18,6 +18,8 @@ class Place:
     folder: Path
     answer: Callable[[], str] = str
     """What a human reads in the newest CAPTCHA's picture."""
+    secret: str = field(default="", repr=False)
+    """What this session's human types where a secret is wanted; a new one in each session."""
 
 
 type Script = Callable[[Human, Place], Awaitable[None]]
@@ -34,3 +36,7 @@ class Session:
     truth: tuple[Change, ...]
     before: Script | None = None
     """What happens before the agent asks."""
+    secret: str = ""
+    """Which sort of secret the human types (see `leaks.plant`), if one."""
+    lease: bool = False
+    """Whether all that the human types is secret, as it is in handoffs of some kinds."""

@@ -36,10 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         form = {name: values[0] for name, values in parse_qs(body.decode("latin-1")).items()}
         if path == "/login":
-            if form.get("password") == "open sesame":
-                self._go("/account", {"Set-Cookie": SIGNED_IN})
-            else:
+            if form.get("password", "").startswith("shut"):
                 self._page("/login-wrong")
+            else:
+                self._go("/account", {"Set-Cookie": SIGNED_IN})
         elif path == "/captcha":
             self._go("/welcome", {"Set-Cookie": "human=1; Path=/"}) if form.get("answer") == "W68HP" else self._page(
                 "/captcha-wrong"
