@@ -6,6 +6,9 @@ NAMED := $(if $(T),-k "$(T)")
 # real browser for seconds. On a developer's machine it fails at once.
 AGAIN := $(if $(CI),--reruns 2 --reruns-delay 1 -rR)
 
+# Most tests wait for a browser: two at a time, each file with its fixtures in one process. PARALLEL= runs one at a time.
+PARALLEL ?= -n 2 --dist loadfile
+
 .PHONY: help run serve demo-setup setup test test-full lint types imports check format lock screens bench-handoff bench-control bench-stream bench-stream-report bench-peers clean
 
 help:            ## what there is
@@ -34,7 +37,7 @@ imports:
 check: setup lint types imports  ## linter, formatter, types, import rules, sizes, docs
 
 test: check      ## all checks, then the test suite; T=name runs some
-	@$(BIN)/python -m pytest -m "not full" $(AGAIN) $(NAMED)
+	@$(BIN)/python -m pytest -m "not full" $(PARALLEL) $(AGAIN) $(NAMED)
 
 test-full: setup ## the long races and soaks
 	@$(BIN)/python -m pytest -m "full" $(AGAIN) $(NAMED)
