@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bench.control.diff import SESSIONS, run, judged
+from bench.control.diff import SESSIONS, judged, run
 
 parser = argparse.ArgumentParser(prog="python -m bench.control.diff", description=__doc__)
 parser.add_argument("--session", action="append", choices=[each.name for each in SESSIONS], metavar="NAME")
