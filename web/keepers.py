@@ -72,6 +72,10 @@ class ControlLink:
         """See `SandboxLink`."""
         return await self.keeper.check(condition)
 
+    async def watch(self, handoff: HandoffId, condition: dict[str, Any]) -> None:
+        """See `SandboxLink`."""
+        await self.keeper.watch(handoff, condition)
+
     async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
         """See `SandboxLink`."""
         await self.keeper.handoff_completed(handoff, result)

@@ -42,6 +42,7 @@ from sandbox.words import (
     new_id,
 )
 from web.blockers import BlockerBoard, policies_of
+from web.conditions import ConditionBoard
 from web.keepers import Requests
 from web.metrics import Metrics
 from web.settings import Settings
@@ -77,7 +78,9 @@ class Sandboxes:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving = False
         self.board = BlockerBoard()
+        self.conditions = ConditionBoard()
         broker.subscribe(self._changed)
+        broker.subscribe(self.conditions.changed)
 
     def __repr__(self) -> str:
         return f"<Sandboxes [open: {len(self._open)} | opening: {self._opening}]>"
@@ -216,6 +219,8 @@ class Sandboxes:
                 self._refused[sandbox] = refused
             case "blockers":
                 self.board.heard(sandbox, params)
+            case "condition":
+                self.conditions.heard(sandbox, params)
             case _:
                 self._spawn(self._broker.keeper_event(sandbox, name, params))
 

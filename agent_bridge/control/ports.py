@@ -75,6 +75,10 @@ class SandboxLink(Protocol):
         """Evaluate a completion condition; returns `{"met", "parts"}`."""
         ...
 
+    async def watch(self, handoff: HandoffId, condition: dict[str, Any]) -> None:
+        """Look at a condition until the lease ends; the keeper tells by its event `condition`."""
+        ...
+
     async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
         """Tell the CDP session that asked."""
         ...

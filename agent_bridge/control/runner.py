@@ -33,7 +33,7 @@ from agent_bridge.control.events import (
 from agent_bridge.control.ports import Images, Keepers, SandboxLink
 from agent_bridge.control.room import Room
 from agent_bridge.control.words import ControlSettings, Handoff, Json, Phase
-from sandbox.words import BatonError, Gone, HandoffId, Unavailable
+from sandbox.words import BatonError, Gone, HandoffId, Side, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +112,8 @@ class Runner:
                     await self.apply(room, AgentCode(epoch, tuple(tabs)))
                 room.acknowledged = max(room.acknowledged, epoch)
                 room.changed()
+                if handoff is not None and handoff.condition is not None and holder.side is Side.OPERATOR:
+                    await self._watch(link, handoff.id, handoff.condition)
             case Diff(handoff):
                 await self.apply(room, await self._diff(link, handoff))
             case OpenGate(epoch, since):
@@ -125,6 +127,14 @@ class Runner:
                 await self._complete(link, handoff)
             case _:  # Check and Notify never wait in this queue
                 log.error("control.stray_effect", effect=type(effect).__name__)
+
+    async def _watch(self, link: SandboxLink, handoff: HandoffId, condition: Json) -> None:
+        try:
+            async with asyncio.timeout(self.settings.keeper_s):
+                await link.watch(handoff, condition)
+        except (BatonError, TimeoutError) as error:
+            # The operator works without it; what holds is looked at again when they are done.
+            log.warning("control.no_watch", handoff=handoff, reason=str(error) or type(error).__name__)
 
     async def _close(self, room: Room, link: SandboxLink, effect: CloseGate) -> None:
         drain = self.settings.drain_s

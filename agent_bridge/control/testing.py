@@ -128,6 +128,10 @@ class FakeLink:
         await self._called("check", condition)
         return self.check_answer
 
+    async def watch(self, handoff: HandoffId, condition: dict[str, Any]) -> None:  # noqa: ARG002 - a fake
+        """Remember it."""
+        await self._called("watch", handoff)
+
     async def handoff_completed(self, handoff: HandoffId, result: dict[str, Any]) -> None:
         """Remember it."""
         await self._called("handoff_completed", handoff)

@@ -157,6 +157,10 @@ class KeeperLink:
         """Judge a condition; returns `{"met", "parts"}`."""
         return await self.call("state.check", {"condition": dict(condition)})
 
+    async def watch(self, handoff: str, condition: Mapping[str, Any]) -> None:
+        """Look at a condition until the lease ends, and tell by the event `condition`."""
+        await self.call("state.watch", {"handoff": handoff, "condition": dict(condition)})
+
     async def handoff_completed(self, handoff: str, result: Mapping[str, Any]) -> None:
         """Tell the CDP session that asked."""
         await self.call("handoff.completed", {"handoff": handoff, "result": dict(result)})

@@ -19,6 +19,7 @@ from sandbox.gate import Gate
 from sandbox.keeper.parts import KeptScreen
 from sandbox.pages import Pages
 from sandbox.state import StateRoom
+from sandbox.state.watch import ConditionWatch
 from sandbox.words import THE_AGENT, BadRequest, Conflict, Epoch, Gone, HandoffId, Holder, Side, StaleEpoch
 
 type Method = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -35,9 +36,11 @@ class Control:
         state: StateRoom,
         gate: Gate,
         note: Callable[[str], None],
+        emit: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._fence, self._pages, self._screen, self._state, self._gate = fence, pages, screen, state, gate
         self._note = note
+        self._watch = ConditionWatch(pages, fence, state.check, lambda report: emit("condition", report))
         self._open = False
         self._lock = asyncio.Lock()
         self._severed = 0
@@ -51,6 +54,7 @@ class Control:
             "state.mark": lambda params: self._state.mark(params["label"]),
             "state.diff": lambda params: self._state.diff(params["label"]),
             "state.check": lambda params: self._state.check(params["condition"]),
+            "state.watch": self._watch_condition,
             "handoff.completed": self._completed,
             "approval.decided": self._decided,
             "thumbnail": self._thumbnail,
@@ -74,6 +78,14 @@ class Control:
         self._turns.discard(turn)
         if not turn.cancelled():
             turn.exception()  # whoever asked has it, or has gone
+
+    async def close(self) -> None:
+        """Stop watching."""
+        await self._watch.close()
+
+    async def _watch_condition(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._watch.watch(str(params["handoff"]), params["condition"])
+        return {}
 
     def sever(self) -> None:
         """The server is gone: nobody acts until the next one pushes."""

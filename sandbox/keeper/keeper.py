@@ -179,7 +179,9 @@ class Keeper:
             self._failure = Unavailable(f"the sandbox did not start: {type(error).__name__}; its log says where")
             self._ready.set()
             return
-        self._control = Control(self.fence, assembly.pages, assembly.screen, assembly.state, assembly.gate, self._note)
+        self._control = Control(
+            self.fence, assembly.pages, assembly.screen, assembly.state, assembly.gate, self._note, self.link.emit
+        )
         self._news.follow(assembly, self._note)
         self._blockers = Blockers(
             assembly.pages, self.fence, assembly.gate, self.link, read_policies(self.config.blockers), self._clock
@@ -355,6 +357,8 @@ class Keeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._blockers is not None:
             await self._blockers.close()
+        if self._control is not None:
+            await self._control.close()
         if self._assembly is not None:
             await self._assembly.close()
         shutil.rmtree(self.config.directory, ignore_errors=True)

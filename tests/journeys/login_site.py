@@ -37,6 +37,7 @@ class LoginSite:
         self.provider = f"http://localhost:{port}"
         self.hits: list[float] = []
         self.passwords: list[str] = []
+        self.tried = 0
 
     def app(self) -> Starlette:
         """All routes of both origins."""
@@ -49,6 +50,8 @@ class LoginSite:
                 Route("/hit", self.hit),
                 Route("/pad", self.pad),
                 Route("/asks", self.asks),
+                Route("/form", self.form, methods=["GET", "POST"]),
+                Route("/welcome", self.welcome),
             ]
         )
 
@@ -60,6 +63,24 @@ class LoginSite:
           document.querySelector('button').onclick = () => open(provider + '/login', 'login', 'width=500,height=500');
         </script>"""
         return HTMLResponse(f"<!doctype html><title>Shop</title>{_STYLE}<h1>Shop</h1><button>Sign in</button>{script}")
+
+    async def form(self, request: Request) -> Response:
+        """A login on a page of its own: a wrong password leads to a new page with the form again."""
+        wrong = ""
+        if request.method == "POST":
+            if str((await request.form())["password"]) == "right":
+                return RedirectResponse("/welcome", 303)
+            self.tried += 1
+            wrong = "<p role=alert>Wrong password</p>"
+        return HTMLResponse(
+            f"<!doctype html><title>Log in</title>{_STYLE}{wrong}<form method=post action='/form?tried'>"
+            "<input name=user><input name=password type=password autofocus><button>Log in</button></form>",
+            401 if wrong else 200,
+        )
+
+    async def welcome(self, request: Request) -> Response:
+        """Where the right password leads."""
+        return HTMLResponse("<!doctype html><title>Welcome</title><h1 id=welcome>Welcome</h1>")
 
     async def login(self, request: Request) -> Response:
         """The provider's form; right answers tell the opener and close the window."""

@@ -1,6 +1,7 @@
 """The console's ear: a snapshot of queue, sandboxes and control, then every change as it happens.
 
-Down: `{"type": "snapshot", "queue", "sandboxes", "control", "blockers", "limits", "now"}`, then
+Down: `{"type": "snapshot", "queue", "sandboxes", "control", "blockers", "conditions", "limits", "now"}`,
+then `{"type": "condition", "sandbox", "handoff", "met", "parts", "now"}`,
 `{"type": "blockers", "sandbox", "pages": [{"target", "url", "title", "findings"}], "now"}`,
 `{"type": "control", "control", "now"}`, `{"type": "handoff", "handoff", "now"}`,
 `{"type": "sandbox", "sandbox", "now"}`, and the answers
@@ -66,6 +67,7 @@ class Feed:
             self._services.broker.subscribe(self._changed),
             self._services.sandboxes.subscribe(lambda wire: self._put({"type": "sandbox", "sandbox": wire})),
             self._services.sandboxes.board.subscribe(lambda wire: self._put({"type": "blockers", **wire})),
+            self._services.sandboxes.conditions.subscribe(lambda wire: self._put({"type": "condition", **wire})),
         ]
         tasks = [asyncio.create_task(self._down()), asyncio.create_task(self._up()), asyncio.create_task(self._full())]
         try:
@@ -103,6 +105,7 @@ class Feed:
                 view.sandbox: view.to_wire(now) for view in services.broker.views() if view.phase is not Phase.CLOSED
             },
             "blockers": services.sandboxes.board.to_wire(),
+            "conditions": services.sandboxes.conditions.to_wire(),
             "limits": services.broker.settings.limits(),
             "now": now,
         }

@@ -97,7 +97,8 @@ export function fold(world, message) {
     case 'snapshot': {
       const control = new Map(Object.entries(message.control ?? {}));
       return {
-        ...world, known: true, up: true, control, limits: message.limits ?? null, conditions: new Map(),
+        ...world, known: true, up: true, control, limits: message.limits ?? null,
+        conditions: new Map((message.conditions ?? []).map((/** @type {any} */ one) => [one.handoff, one.parts])),
         blockers: new Map(Object.entries(message.blockers ?? {})),
         approvals: new Map((message.approvals ?? []).map((/** @type {any} */ a) => [a.id, a])),
         handoffs: new Map((message.queue ?? []).map((/** @type {any} */ h) => [h.id, h])),
