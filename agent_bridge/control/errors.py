@@ -6,13 +6,17 @@ Conflict
 ├── HandoffEnded         it ended before
 ├── NotAsked             this operator does not ask for control (any more)
 ├── ExtendedBefore       a lease is extended once by each operator of a handoff
+├── ApprovalOver         an approval is declined, void, expired or used
+├── NotApproved          no operator has approved it yet
+├── PageChanged          the page means something else than when approval was asked for
 └── ConditionsNotMet     the agent's completion condition does not hold; `parts` say why
 HeldByAnother
 └── TakenByAnother       another operator has control
 StaleEpoch
 └── LeaseLost            the lease this was said under is no more
 TooMany
-└── TooManyRequests      too many operators ask for control
+├── TooManyRequests      too many operators ask for control
+└── TooManyApprovals     too many actions of one sandbox wait for approval
 BadRequest
 ├── InvalidAsk           the request for a human cannot be read
 └── InvalidCondition     the completion condition cannot be read
@@ -47,8 +51,24 @@ class ExtendedBefore(Conflict):
     """This operator has extended their lease in this handoff before."""
 
 
+class ApprovalOver(Conflict):
+    """An approval is declined, void, expired or used."""
+
+
+class NotApproved(Conflict):
+    """No operator has approved it yet."""
+
+
+class PageChanged(Conflict):
+    """The page means something else than when approval was asked for."""
+
+
 class TooManyRequests(TooMany):
     """Too many operators ask for control."""
+
+
+class TooManyApprovals(TooMany):
+    """Too many actions of one sandbox wait for approval."""
 
 
 class ConditionsNotMet(Conflict):
