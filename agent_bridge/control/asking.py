@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from agent_bridge.control.errors import InvalidAsk, InvalidCondition
 from agent_bridge.control.words import ControlSettings, Handoff, Json
-from agent_bridge.words import Blocker
-from sandbox.state.conditions import parse_condition
+from agent_bridge.words import SECRET_BLOCKERS, Blocker
+from sandbox.state.conditions import parse_condition, reads_fields
 from sandbox.words import BadRequest, HandoffId, SandboxId, Side, TooLarge, new_id
 
 MAX_KEY: Final = 200
@@ -35,10 +35,11 @@ def read_request(params: Mapping[str, Any], settings: ControlSettings) -> Handof
     """Read the JSON form. Raises `InvalidAsk`, `InvalidCondition` or `TooLarge`, each naming the part that is wrong."""
     if unknown := sorted(str(key)[:40] for key in params.keys() - _KNOWN):
         raise InvalidAsk(f"a handoff has no {', '.join(unknown)}; it has {', '.join(sorted(_KNOWN))}", fields=unknown)
+    kind = _kind(params.get("kind"))
     return HandoffRequest(
-        _kind(params.get("kind")),
+        kind,
         _text(params, "instructions", settings.max_instructions) or "",
-        _condition(params.get("condition"), settings),
+        _condition(params.get("condition"), settings, secret=kind in SECRET_BLOCKERS),
         read_timeout(params.get("timeout_s"), settings),
         _text(params, "idempotency_key", MAX_KEY) or None,
         _text(params, "target", MAX_KEY) or None,
@@ -66,14 +67,14 @@ def _text(params: Mapping[str, Any], name: str, limit: int) -> str | None:
     return value.encode("utf-8", "replace").decode()
 
 
-def _condition(value: object, settings: ControlSettings) -> Json | None:
+def _condition(value: object, settings: ControlSettings, *, secret: bool) -> Json | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise InvalidCondition('a condition is an object, such as {"url": "https://site/done*"}', field="condition")
     try:
         size = len(json.dumps(value))
-        parse_condition(value)
+        parsed = parse_condition(value)
     except BadRequest as error:
         raise InvalidCondition(error.message, **error.fields) from None
     except (TypeError, ValueError, RecursionError):
@@ -81,6 +82,12 @@ def _condition(value: object, settings: ControlSettings) -> Json | None:
     if size > settings.max_condition:
         raise TooLarge(
             f"condition has {size} characters; at most {settings.max_condition} are taken", field="condition"
+        )
+    if secret and reads_fields(parsed):
+        raise InvalidCondition(
+            "what is typed in this kind of handoff is secret, so its condition may not look into fields: "
+            "no predicate, no selector on values or validity",
+            field="condition",
         )
     return dict(value)
 

@@ -242,13 +242,21 @@ def finish(handoff: Handoff, now: float, notes: Sequence[str] = (), stale: Json 
     return replace(over, result={**_result(over, end, now, notes), "stale": stale or {}})
 
 
+def _verification(handoff: Handoff, end: Ending) -> Json:
+    """Where what was typed is secret the agent hears of the whole alone: parts could spell a secret out."""
+    wire = end.verification.to_wire()
+    if handoff.secret and wire["parts"]:
+        wire["parts"] = [{"condition": handoff.condition, "met": end.verification.verified is True, "why": ""}]
+    return wire
+
+
 def _result(handoff: Handoff, end: Ending, now: float, notes: Sequence[str]) -> Json:
     seen = handoff.result or {}
     driven = max(0.0, now - handoff.claimed_at) if handoff.claimed_at is not None else 0.0
     return {
         "handoff": handoff.id, "outcome": end.outcome.value, "note": end.note, "operator": end.operator,
         "duration_s": round(driven, 3), "waited_s": handoff.waited_s(now),
-        "verification": end.verification.to_wire(), "diff": seen.get("diff", {}), "text": seen.get("text", ""),
+        "verification": _verification(handoff, end), "diff": seen.get("diff", {}), "text": seen.get("text", ""),
         "unknown": list(handoff.unknown), "exposure": handoff.exposure, "notes": list(notes),
         "images": seen.get("images", []),
     }  # fmt: skip

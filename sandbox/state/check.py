@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,9 +13,11 @@ from sandbox.state.conditions import (
     Condition,
     CookieSet,
     Finding,
+    Holds,
     Leaf,
     Presence,
     SelectorIs,
+    StatusIs,
     StorageHas,
     TextShown,
     UrlIs,
@@ -26,6 +29,9 @@ from sandbox.words import BatonError
 
 DEADLINE_S: Final = 2.0
 _RETRY_S: Final = 0.1
+_TESTED: Final = MappingProxyType(
+    {True: "the test is true", False: "the test is not true", None: "the test threw, or would have changed the page"}
+)
 _HANGS: Final = f"the page did not answer within {DEADLINE_S:g} s"
 
 
@@ -71,8 +77,21 @@ class Checker:
             case TextShown(text):
                 shown = await self._anywhere(page, "shows", text)
                 return _any(shown, "the text is shown", "the text is not shown")
+            case StatusIs():
+                status = int(await self._worlds.run(await self._main(page), "status", timeout=DEADLINE_S) or 0)
+                return Finding(leaf.matches(status) if status else None, f"the server answered with {status or '?'}")
+            case Holds(expression):
+                return await self._holds(page, expression)
             case SelectorIs():
                 return _selector(leaf, await self._anywhere(page, "query", leaf.css))
+
+    async def _holds(self, page: Page, expression: str) -> Finding:
+        frame = await self._main(page)
+        try:
+            met = await self._worlds.true(frame, expression, timeout=DEADLINE_S / 2)
+        except TimeoutError:
+            return Finding(None, "the test did not end in time")
+        return Finding(met, _TESTED[met])
 
     async def _url(self, page: Page) -> str:
         # The browser process answers this, also where the page hangs.

@@ -18,6 +18,12 @@ MAX_DEPTH: Final = 8
 MAX_PARTS: Final = 50
 _MAX_TEXT: Final = 2000
 _STARS: Final = re.compile(r"\*+")
+_CLASS: Final = re.compile(r"[1-5]xx")
+_ESCAPE: Final = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
+_FIELD_STATE: Final = re.compile(
+    r"\[[^\]]*value|:(?:-webkit-)?(?:user-)?(?:in)?valid|-range|:placeholder-shown|:autofill|:default|:blank",
+    re.IGNORECASE,
+)
 
 
 class Presence(StrEnum):
@@ -103,6 +109,32 @@ class StorageHas:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusIs:
+    """The server answered with one of these when the page was loaded: 200, or "2xx" for a whole class."""
+
+    codes: tuple[int | str, ...]
+
+    def matches(self, status: int) -> bool:
+        """Whether `status` is among them."""
+        return status in self.codes or f"{status // 100}xx" in self.codes
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"status": self.codes[0] if len(self.codes) == 1 else list(self.codes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A JavaScript expression is true on the page: read-only (CDP's throwOnSideEffect), in a world of its own."""
+
+    expression: str
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"predicate": self.expression}
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Every part holds."""
 
@@ -135,7 +167,7 @@ class Not:
         return {"not": self.part.to_wire()}
 
 
-type Leaf = UrlIs | SelectorIs | CookieSet | TextShown | StorageHas
+type Leaf = UrlIs | SelectorIs | CookieSet | TextShown | StorageHas | StatusIs | Holds
 type Condition = Leaf | AllOf | AnyOf | Not
 
 
@@ -163,6 +195,19 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
             yield from leaves(part)
         case _:
             yield condition
+
+
+def reads_fields(condition: Condition) -> bool:
+    """Whether it could tell something of what stands in a field: where that is secret, it must not be asked."""
+    return any(
+        isinstance(leaf, Holds) or (isinstance(leaf, SelectorIs) and _FIELD_STATE.search(_unescaped(leaf.css)))
+        for leaf in leaves(condition)
+    )
+
+
+def _unescaped(css: str) -> str:
+    # CSS Syntax 3, 4.3.7: a backslash before hexadecimal digits, or before the character itself.
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16) % 0x110000) if match[1] else match[2], css)
 
 
 def judge(condition: Condition, findings: Mapping[Leaf, Finding]) -> bool | None:
@@ -232,6 +277,17 @@ def _selector(data: Mapping[str, Any], path: str, _depth: int, _count: list[int]
     return SelectorIs(_text(data, path), Presence(state))
 
 
+def _status(data: Mapping[str, Any], path: str, _depth: int, _count: list[int]) -> Condition:
+    given = data["status"] if isinstance(data["status"], list) else [data["status"]]
+    for each in given:
+        good = type(each) is int and 100 <= each <= 599  # noqa: PLR2004 - RFC 9110, 15
+        if not (good or (isinstance(each, str) and _CLASS.fullmatch(each))):
+            raise BadRequest(f'{path} must be a status such as 200 or "2xx", or a list of them', part=path)
+    if not given:
+        raise BadRequest(f"{path} must name at least one status", part=path)
+    return StatusIs(tuple(given))
+
+
 def _group(data: Mapping[str, Any], path: str, depth: int, count: list[int]) -> tuple[Condition, ...]:
     value = data[path.rsplit(".", 1)[1]]
     if not isinstance(value, list) or not value:
@@ -245,6 +301,8 @@ _READERS: Final[dict[str, Callable[[Mapping[str, Any], str, int, list[int]], Con
     "cookie": lambda data, path, _d, _c: CookieSet(_text(data, path)),
     "text": lambda data, path, _d, _c: TextShown(_text(data, path)),
     "storage": lambda data, path, _d, _c: StorageHas(_text(data, path)),
+    "status": _status,
+    "predicate": lambda data, path, _d, _c: Holds(_text(data, path)),
     "all": lambda data, path, depth, count: AllOf(_group(data, path, depth, count)),
     "any": lambda data, path, depth, count: AnyOf(_group(data, path, depth, count)),
     "not": lambda data, path, depth, count: Not(_parse(data["not"], path, depth + 1, count)),

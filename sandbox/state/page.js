@@ -297,8 +297,11 @@
   }
   const secret = (element) => marked.has(element) || byItself(element);
   const telling = (label) => secretName.test(label);
+  // Resource Timing: what the server answered when this document was loaded.
+  const status = () => performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0;
+
   globalThis.__baton = {
-    scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots, withLabels, labelsOf,
+    status, scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots, withLabels, labelsOf,
   };
   return globalThis.__baton;
 })

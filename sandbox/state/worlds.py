@@ -125,6 +125,23 @@ class Worlds:
             result = await self._evaluate(frame.session, context, operation, arguments, by_value=True)
         return result.get("value")
 
+    async def true(self, frame: Frame, expression: str, timeout: float) -> bool | None:  # noqa: ASYNC109 - handed on
+        """Whether an expression of somebody else's is truthy in a frame; None where it throws.
+
+        It runs in a world of its own, which knows nothing of ours, for half of `timeout` at most, and throws where it
+        would change anything (`Runtime.evaluate`, throwOnSideEffect). Raises as `Connection.call` does.
+        """
+        async with asyncio.timeout(timeout):
+            params = {"frameId": frame.id, "worldName": f"{self._world}-test"}
+            made = await self._connection.call("Page.createIsolatedWorld", params, frame.session, timeout)
+            asked = {
+                "expression": f"!!(\n{expression}\n)", "contextId": made["executionContextId"], "silent": True,
+                "throwOnSideEffect": True, "timeout": timeout * 500, "returnByValue": True,
+            }  # fmt: skip
+            answer = await self._connection.call("Runtime.evaluate", asked, frame.session, timeout)
+        value = answer["result"].get("value")
+        return value if "exceptionDetails" not in answer and isinstance(value, bool) else None
+
     async def look(self, frame: Frame, options: Mapping[str, Any], timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - handed on
         """Return what a frame shows (see `look.js`). Raises as `run` does."""
         async with asyncio.timeout(timeout):

@@ -71,3 +71,22 @@ def test_a_note_has_a_bound() -> None:
     assert clean_note("  fine ", SETTINGS) == "fine"
     with pytest.raises(TooLarge, match="note"):
         clean_note("x" * 5000, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"predicate": "document.querySelector('input').value[0] === 'a'"},
+        {"selector": "input[value^=a]"},
+        {"selector": "input[data-value^=a]"},
+        {"selector": r"input[\76 alue^=a]"},
+        {"selector": "input:valid"},
+        {"selector": "form:has(input:user-invalid)"},
+    ],
+)
+def test_a_condition_is_no_oracle_on_what_is_typed(part: dict[str, Any]) -> None:
+    """Where everything typed is secret, no part may look into fields, however it is wrapped."""
+    wrapped = {"all": [{"url": "*"}, {"not": {"any": [part]}}]}
+    with pytest.raises(InvalidCondition, match="look into fields"):
+        read_request({"kind": "credentials", "condition": wrapped}, SETTINGS)
+    assert read_request({"kind": "captcha", "condition": wrapped}, SETTINGS).condition == wrapped

@@ -44,6 +44,16 @@ PAGE = """
         ({"storage": "token"}, True),
         ({"storage": "step"}, True),
         ({"storage": "none"}, False),
+        ({"status": 200}, True),
+        ({"status": [404, "2xx"]}, True),
+        ({"status": "4xx"}, False),
+        ({"predicate": "document.querySelectorAll('p').length > 1"}, True),
+        ({"predicate": "document.title === 'Paid'"}, False),
+        ({"predicate": "shown.remove()"}, False),
+        ({"not": {"predicate": "document.title = 'Paid'"}}, False),
+        ({"predicate": "throw 1"}, False),
+        ({"not": {"predicate": "nowhere.at.all"}}, False),
+        ({"predicate": "globalThis.__baton !== undefined"}, False),
     ],
 )
 async def test_each_kind_of_condition(shared: Any, condition: dict[str, Any], met: bool) -> None:
@@ -96,3 +106,31 @@ async def test_a_condition_may_name_its_tab(tester: Any) -> None:
     assert "closed" in answer["parts"][0]["why"]
     with pytest.raises(BadRequest, match="target"):
         await tester.room.check({"text": "First", "target": 7})
+
+
+@pytest.mark.parametrize(
+    "expression", ["(() => { for (;;); })()", "location.href = '/elsewhere'", "'x'.repeat(2 ** 40)"]
+)
+async def test_a_predicate_that_misbehaves_says_so(shared: Any, expression: str) -> None:
+    """One that hangs, navigates or asks for all memory is not true, and neither is its contrary; the page stays."""
+    await shared.open("<p id=here>Here</p>")
+    answer = await shared.room.check({"predicate": expression})
+    assert answer["met"] is False
+    assert answer["parts"][0]["why"]
+    assert (await shared.room.check({"not": {"predicate": expression}}))["met"] is False
+    assert (await shared.room.check({"selector": "#here"}))["met"] is True
+
+
+async def test_a_page_that_redefines_everything_is_judged_all_the_same(shared: Any) -> None:
+    """What page scripts do to the language and to the document does not reach the worlds of conditions."""
+    await shared.open(
+        "<p id=here>Here</p><script>JSON.stringify = () => { throw 1 }; Array.prototype.map = () => [];"
+        "document.querySelector = () => null; Document.prototype.querySelectorAll = () => [];"
+        "Object.defineProperty(document, 'title', {get: () => 'Paid'}); performance.getEntriesByType = () => [];"
+        "</script>"
+    )
+    for condition in ({"selector": "#here"}, {"text": "here"}, {"status": 200}):
+        assert (await shared.room.check(condition))["met"] is True, condition
+    predicate = "document.querySelector('#here') && document.querySelectorAll('p').length == 1 && [1].map(x => x)[0]"
+    assert (await shared.room.check({"predicate": predicate}))["met"] is True
+    assert (await shared.room.check({"predicate": "document.title === 'Paid'"}))["met"] is False
