@@ -100,7 +100,7 @@ def control_settings(settings: Settings) -> ControlSettings:
         idle_warning_s=settings.idle_warning_s, ceiling_s=settings.ceiling_s, extension_s=settings.extension_s,
         drain_s=settings.drain_s,
         deadline_s=settings.deadline_s, max_deadline_s=settings.max_deadline_s,
-        max_instructions=settings.max_instructions,
+        approval_s=settings.approval_s, max_instructions=settings.max_instructions,
     )  # fmt: skip
 
 

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     drain_s: float = Field(2, ge=0, description="How long commands in flight may finish when the gate closes.")
     deadline_s: float = Field(1800, gt=0, description="A handoff's deadline where the agent names no timeout.")
     max_deadline_s: float = Field(86400, gt=0, description="The longest timeout an agent may name.")
+    approval_s: float = Field(
+        600, gt=0, description="How long an approval waits, and is good for, where the agent names no timeout."
+    )
 
     link_s: float = Field(3600, gt=0, description="How long a one-use link may be redeemed.")
     sign_in_s: float = Field(43200, gt=0, description="How long a sign-in lasts after its last use.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from agent_bridge.control.approvals import Approval, ApprovalState
 from agent_bridge.control.words import Control, Handoff
 from agent_bridge.journal.words import Entry
 from sandbox.words import Epoch, HandoffId, Holder, SandboxId
@@ -39,6 +40,30 @@ class ControlStore(Protocol):
 
     async def recent(self, sandbox: SandboxId | None = None, limit: int = 100) -> list[Handoff]:
         """Return handoffs, the newest first."""
+        ...
+
+
+class ApprovalStore(Protocol):
+    """Where approvals are kept. Every method raises `Unavailable` when the store does not answer."""
+
+    async def add(self, approval: Approval, entries: Sequence[Entry]) -> None:
+        """Keep a new approval, with journal entries: all or none."""
+        ...
+
+    async def put(self, before: ApprovalState, approval: Approval, entries: Sequence[Entry]) -> bool:
+        """Keep what an approval became, if it is still stored as `before`; returns whether it was. All or none."""
+        ...
+
+    async def live(self) -> list[Approval]:
+        """Return what may still be used as far as is stored, the oldest first."""
+        ...
+
+    async def get(self, approval: str) -> Approval | None:
+        """Return one approval."""
+        ...
+
+    async def recent(self, limit: int) -> list[Approval]:
+        """Return approvals, the newest first."""
         ...
 
 

@@ -50,8 +50,9 @@ class ControlSettings:
     """Durations in seconds, sizes in characters.
 
     `deadline_s` runs while a handoff waits or is parked. While an operator holds control nothing expires; it ends with
-    the lease at the earliest. `keeper_s` is how long one call to a keeper may take, `grant_s` how long taking control
-    may take in all, `settle_s` how long Done waits for the agent's return before it answers as it stands.
+    the lease at the earliest. `approval_s` is how long an approval waits, and is good for, where the agent names no
+    time. `keeper_s` is how long one call to a keeper may take, `grant_s` how long taking control may take in all,
+    `settle_s` how long Done waits for the agent's return before it answers as it stands.
 
     A lease lasts `lease_s` after a heartbeat, `idle_s` after the last input, and `ceiling_s` in all, once lengthened by
     `extension_s` where the operator says why. After a lost heartbeat the handoff is kept for that operator, and does
@@ -70,6 +71,7 @@ class ControlSettings:
     drain_s: float = 2.0
     deadline_s: float = 1800.0
     max_deadline_s: float = 86400.0
+    approval_s: float = 600.0
     max_instructions: int = 16384
     max_note: int = 4096
     max_condition: int = 16384

@@ -66,6 +66,17 @@ handoffs: Final = Table(
     Index(None, "sandbox", "created_at"),
 )  # fmt: skip
 
+approvals: Final = Table(
+    "approvals", metadata,
+    Column("id", String, primary_key=True),
+    Column("sandbox", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("document", JSON, nullable=False),
+    Index(None, "asked_at"),
+    Index(None, "state"),
+)  # fmt: skip
+
 journal: Final = Table(
     "journal", metadata,
     Column("seq", Integer, primary_key=True, autoincrement=False),
