@@ -1,6 +1,7 @@
 // @ts-check
 /** The panel beside the picture: the ask, what it waits for, and the quieter things one can do. */
 
+import { approvalCard } from './approvals.js';
 import { counting, countdown, inWords, now, ring, timeOfDay } from './clock.js';
 import { byId, fill, h, icon } from './dom.js';
 import { conditionList } from './dialogs.js';
@@ -24,6 +25,8 @@ export function drawPanel({ view, control, known, next, sandbox }, acts) {
   const driving = view === 'driving';
   fill(byId('p-status'), ...status({ view, control, known, next }, acts));
   fill(byId('p-ask'), ...(asked && view !== 'finished' ? ask(asked, driving) : []));
+  const approvals = [...known.world.approvals.values()].filter(approval => approval.sandbox === control?.sandbox && view !== 'ended');
+  fill(byId('p-approvals'), approvals.length > 0 && [h('h3', {}, 'Asking for approval'), ...approvals.map(approval => approvalCard(approval))]);
   fill(byId('p-sees'), ...sees(view, known.world.blockers.get(control?.sandbox) ?? []));
   const parts = asked ? known.world.conditions.get(asked.id) ?? unchecked(asked.condition) : [];
   fill(byId('p-conditions'), parts.length > 0 && view !== 'finished' && [h('h3', {}, 'The agent goes on when'), conditionList(parts)]);

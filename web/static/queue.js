@@ -2,6 +2,7 @@
 /** The queue: what waits longest first, who holds what, and how it went today. */
 
 import { get } from './api.js';
+import { approvalCard } from './approvals.js';
 import { counting, inWords, now, retick, ring, timeOfDay } from './clock.js';
 import { byId, h, icon, reconcile, toast } from './dom.js';
 import { follow, insecureNotice, ME, settings, showLink } from './frame.js';
@@ -69,7 +70,10 @@ function draw(world) {
     ? 'Others wait, but not with these words or in this state.'
     : 'When an agent gets stuck, it appears here, and this page tells you. You can leave it open in the background.';
   byId('empty-try').hidden = searching || past.size > 0;
-  count(all.filter(handoff => handoff.state !== 'held').length);
+  const approvals = [...world.approvals.values()].sort((a, b) => a.asked_at - b.asked_at);
+  byId('approvals').hidden = approvals.length === 0;
+  reconcile(byId('approval-rows'), approvals, approval => approval.id, approval => h('li', {}, approvalCard(approval, true)));
+  count(all.filter(handoff => handoff.state !== 'held').length + approvals.length);
   retick();
 }
 
@@ -79,6 +83,9 @@ function announce(world, before) {
   for (const handoff of waitingList(world)) {
     if (before.handoffs.has(handoff.id) || handoff.state === 'held') continue;
     tell({ label: blocker(handoff.kind).label, words: handoff.instructions, href: `/sandboxes/${handoff.sandbox}`, id: handoff.id });
+  }
+  for (const approval of world.approvals.values()) {
+    if (!before.approvals.has(approval.id)) tell({ label: 'Approval', words: approval.summary, href: `/sandboxes/${approval.sandbox}`, id: approval.id });
   }
 }
 

@@ -99,6 +99,7 @@ class Canned:
     asked: list[tuple[str, Json]] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
     blockers: dict[str, list[Json]] = field(default_factory=dict)
+    approvals: list[Json] = field(default_factory=list)
     idle_s: float = 600.0
     ceiling_s: float = 3600.0
     extended: bool = False
@@ -232,6 +233,14 @@ def make_app(canned: Canned) -> FastAPI:
         status, body = canned.act(sandbox, verb, await request.json())
         return JSONResponse(body, status)
 
+    @app.post("/v1/approvals/{approval}/{verb}")
+    async def decide(approval: str, verb: str, request: Request) -> JSONResponse:
+        canned.asked.append((f"{approval} {verb}", await request.json()))
+        [found] = [one for one in canned.approvals if one["id"] == approval]
+        found = {**found, "state": {"approve": "approved", "decline": "declined"}[verb], "decided_by": ME.name}
+        canned.tell({"type": "approval", "approval": found})
+        return JSONResponse(found)
+
     @app.get("/v1/handoffs")
     async def handoffs() -> Json:
         return {"handoffs": [*canned.handoffs.values(), *canned.past]}
@@ -254,7 +263,8 @@ def make_app(canned: Canned) -> FastAPI:
         await socket.accept()
         snapshot = {
             "type": "snapshot", "queue": list(canned.handoffs.values()), "sandboxes": list(canned.sandboxes.values()),
-            "control": canned.control, "limits": LIMITS, "blockers": canned.blockers, "now": time.time(),
+            "control": canned.control, "limits": LIMITS, "blockers": canned.blockers, "approvals": canned.approvals,
+            "now": time.time(),
         }  # fmt: skip
         queue: asyncio.Queue[Json] = asyncio.Queue()
         canned.listeners.append(queue)
