@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from bench.control.diff import handoffs
 from bench.control.diff.own import OWN
 from bench.control.diff.play import Played, play
 from bench.control.diff.real import REAL
@@ -60,5 +62,10 @@ def judged(played: Sequence[Played]) -> list[Figure]:
 
 
 async def measure() -> list[Figure]:
-    """Play every session and judge; prints each."""
-    return judged(await run(SESSIONS))
+    """Play every session and judge, then do a handoff of each kind through a real server; prints each."""
+    precision, recall, leaks = judged(await run(SESSIONS))
+    elsewhere = await handoffs.found()
+    print(f"  a handoff of each of {len(handoffs.KINDS)} kinds through a server: {len(elsewhere)} secrets found")
+    for line in elsewhere:
+        print(f"     LEAKED: {line}", flush=True)
+    return [precision, recall, replace(leaks, value=leaks.value + len(elsewhere))]
