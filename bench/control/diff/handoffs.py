@@ -25,6 +25,7 @@ from tests.journeys.servers import Server
 from web.demo.sites import free_port
 
 KINDS: Final = tuple(Blocker)
+_PATIENCE_S: Final = 60.0
 _NOTE: Final = "It was said aloud"
 _BOXES: Final = """JSON.stringify(Object.fromEntries([...document.querySelectorAll('input, button')].map(e => {
   const box = e.getBoundingClientRect();
@@ -39,7 +40,7 @@ async def found(kinds: tuple[Blocker, ...] = KINDS) -> list[str]:
     the server's state directory (database, its log of writes, journal, pictures, the server's and the keepers' logs,
     downloads) while the sandbox is open, once it is closed, and once the server has ended. Left out is what only the
     sandbox's own browser writes, its profile: it goes with the sandbox. Raises `RuntimeError` where not even what
-    must be there is found.
+    must be there is found, `TimeoutError` where a handoff hangs.
     """
     with _state() as state, own_site() as site:
         server = Server(state, free_port())
@@ -75,7 +76,8 @@ async def _handoffs(
         async with Plain.on_page(sandbox.cdp_url) as agent:
             for kind in kinds:
                 planted.append((kind, [secrets.token_hex(8) for _ in range(3)]))
-                result = await _handoff(client, human, agent, f"{site}/vault", sandbox.id, *planted[-1])
+                async with asyncio.timeout(_PATIENCE_S):
+                    result = await _handoff(client, human, agent, f"{site}/vault", sandbox.id, *planted[-1])
                 texts.append((f"the result of {kind}", result))
         handoffs = (await human.http.get("/handoffs?state=all")).text
         texts += [("the list of handoffs", handoffs), ("the events", "\n".join(events))]
