@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.control.diff import handoffs
+from bench.control.diff import handoffs, times
 from bench.control.diff.own import OWN
 from bench.control.diff.play import Played, play
 from bench.control.diff.real import REAL
@@ -62,10 +62,10 @@ def judged(played: Sequence[Played]) -> list[Figure]:
 
 
 async def measure() -> list[Figure]:
-    """Play every session and judge, then do a handoff of each kind through a real server; prints each."""
+    """Play every session and judge, do a handoff of each kind through a real server, take times; prints each."""
     precision, recall, leaks = judged(await run(SESSIONS))
     elsewhere = await handoffs.found()
     print(f"  a handoff of each of {len(handoffs.KINDS)} kinds through a server: {len(elsewhere)} secrets found")
     for line in elsewhere:
         print(f"     LEAKED: {line}", flush=True)
-    return [precision, recall, replace(leaks, value=leaks.value + len(elsewhere))]
+    return [precision, recall, replace(leaks, value=leaks.value + len(elsewhere)), *await times.measure()]

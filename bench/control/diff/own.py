@@ -144,6 +144,7 @@ async def _signed_in(human: Human, place: Place) -> None:
 
 
 _WALL: Final = (gone("Your privacy", "dialog"), gone("Accept all", "button"), gone("Reject all", "button"))
+_COFFEE: Final = (came("Coffee"), now("Total: 9 euros"))
 _PHRASE: Final = secret("Phrase")
 _CHOSE: Final = (cookie("consent"), stored("local:consent"), *_WALL)
 _IN: Final = (went("/account"), cookie("sid"), came("Your account", "heading"), came("Sign out", "link"))
@@ -162,15 +163,17 @@ def _own(
     before: Script | None = None,
     secret: str = "",
     lease: bool = False,
+    idle_s: float = 1.2,
 ) -> Session:
-    return Session(name, "own", start, script, truth, before, secret, lease)
+    return Session(name, "own", start, script, truth, before, secret, lease, idle_s)
 
 
 OWN: Final = (
     _own("login", "/login", _login("Welcome back"), *_IN, secret=WORD),
     _own("login-noisy", "/login-noisy", _login("Welcome back"), *_IN, secret=WORD),
     _own("login-wrong", "/login", _login("is wrong"), reloaded("/login"),
-         came("The password is wrong.", "alert"), secret=WRONG),
+         came("The password is wrong.", "alert"), gone("Stay signed in", "checkbox"),
+         gone("Use your company's account", "link"), secret=WRONG),
     _own("login-half", "/login", clicks("=#user=ann", "=#password=SECRET"), field("User", "ann"),
          secret("Password"), secret=WORD),
     _own("login-stay", "/login", clicks("=#user=ann", "#stay"), field("User", "ann"),
@@ -182,7 +185,7 @@ OWN: Final = (
     _own("captcha", "/captcha", clicks("=#answer=W68HP", "#go", "?location.pathname === '/welcome'"),
          went("/welcome"), cookie("human"), came("Welcome", "heading")),
     _own("captcha-wrong", "/captcha", clicks("=#answer=WRONG", "#go", "?!!document.querySelector('[role=alert]')"),
-         reloaded("/captcha"), came("Those are not the letters.", "alert")),
+         reloaded("/captcha"), came("Those are not the letters.", "alert"), gone("Letters to read", "img")),
     _own("captcha-typed", "/captcha", clicks("=#answer=W68HP"), field("Letters", "W68HP")),
     _own("consent-all", "/consent", clicks("#accept", "?!document.getElementById('wall')"), *_CHOSE),
     _own("consent-none", "/consent", clicks("#reject", "?!document.getElementById('wall')"), *_CHOSE),
@@ -232,6 +235,11 @@ OWN: Final = (
     _own("vault-code", "/vault", clicks("=#code=SECRET"), secret("Code"), secret=CODE),
     _own("vault-lease", "/vault", clicks("=#reference=SECRET"), secret("Reference"), secret=WORD, lease=True),
     _own("vault-entry", "/vault", _secret_entry, secret("Reference"), secret=WORD),
+    _own("basket-add", "/slow", clicks("#add"), *_COFFEE),
+    _own("basket-drop", "/slow", clicks("#drop"), gone("Tea"), now("Total: 0 euros")),
+    _own("slow-waited", "/slow", clicks("#add", "?banner.dataset.turn >= 2"), *_COFFEE, idle_s=6),
+    _own("slow-late", "/slow", clicks("#add", "?banner.dataset.turn >= 1"), *_COFFEE),
+    _own("slow-nothing", "/slow", clicks("?banner.dataset.turn >= 1")),
     _own("nothing", "/form", _nothing),
     _own("nothing-noisy", "/form-noisy", _nothing),
     _own("looked-noisy", "/todo", _look_around),

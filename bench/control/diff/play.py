@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from structlog.testing import capture_logs
@@ -28,9 +28,6 @@ from sandbox.screen import Size
 from sandbox.state import StateRoom
 from sandbox.words import SystemClock
 from web.demo.sites import PASSWORD, USER, captcha_site, wagtail_site
-
-_QUIET_S: Final = 1.2
-"""Between the agent's asking and the human's first press: nobody is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ async def _play(session: Session, place: Place, pages: Pages, humans: list[Human
         with capture_logs() as logged:
             marked = await room.mark("h")
             room.secret_lease(session.lease)
-            await asyncio.sleep(_QUIET_S)
+            await asyncio.sleep(session.idle_s)
             await session.script(human, place)
             answer = await room.diff("h")
     finally:

@@ -39,4 +39,6 @@ class Session:
     secret: str = ""
     """Which sort of secret the human types (see `leaks.plant`), if one."""
     lease: bool = False
+    idle_s: float = 1.2
+    """Between the agent's asking and the human's first press; hardly anybody is faster."""
     """Whether all that the human types is secret, as it is in handoffs of some kinds."""
