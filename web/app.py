@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from web import errors, pages
-from web.api import agent, control, events, handoffs, health, live, sandboxes, signins
+from web.api import agent, approvals, control, events, handoffs, health, live, sandboxes, signins
 from web.guard import BodyLimit, SecurityHeaders
 from web.metrics import TimeRequests
 from web.relay import CDP_LIMIT
@@ -28,7 +28,8 @@ SNAPSHOT: Final = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 """The checked-in OpenAPI document; a test compares it with what the application says."""
 
 ROUTERS: Final = (
-    sandboxes.router, handoffs.router, control.router, signins.router, agent.router, live.router, events.router,
+    sandboxes.router, handoffs.router, control.router, approvals.router, signins.router, agent.router, live.router,
+    events.router,
 )  # fmt: skip
 
 

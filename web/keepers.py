@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent_bridge.control.approvals import Approval
 from agent_bridge.control.asking import read_request
 from agent_bridge.control.broker import Broker
+from agent_bridge.control.desk import ApprovalDesk
 from agent_bridge.control.words import Handoff
 from sandbox.blockers.words import Finding
 from sandbox.host.link import KeeperLink
@@ -87,6 +89,7 @@ class Requests:
 
     sandbox: SandboxId
     broker: Broker
+    desk: ApprovalDesk
     clock: Clock
 
     async def answer(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +106,13 @@ class Requests:
                 return self._wire(await self.broker.extend_handoff(mine.id, params["timeout_s"]))
             case "handoff.cancel":
                 return self._wire(await self.broker.cancel((await self._mine(params)).id))
+            case "approval.ask":
+                return (await self.desk.ask(self.sandbox, params)).to_wire()
+            case "approval.get":
+                return (await self._my_approval(params)).to_wire()
+            case "approval.use":
+                state = str(params.get("page_state") or "")
+                return (await self.desk.use(self.sandbox, _named(params, "approval"), state)).to_wire()
             case _:
                 raise BadRequest(f"a server knows no {method}", method=method)
 
@@ -130,5 +140,15 @@ class Requests:
             raise NotFound(f"there is no handoff {handoff.id} in this sandbox", handoff=handoff.id)
         return handoff
 
+    async def _my_approval(self, params: dict[str, Any]) -> Approval:
+        approval = await self.desk.get(_named(params, "approval"))
+        if approval.sandbox != self.sandbox:
+            raise NotFound(f"there is no approval {approval.id} in this sandbox", approval=approval.id)
+        return approval
+
     def _wire(self, handoff: Handoff) -> dict[str, Any]:
         return handoff.to_wire(self.clock.now())
+
+
+def _named(params: dict[str, Any], name: str) -> str:
+    return str(params.get(name) or "")[:60]

@@ -20,6 +20,7 @@ from agent_bridge.access.secrets import CAPABILITY_PREFIX, digest, new_secret
 from agent_bridge.access.service import Access, clean_name
 from agent_bridge.access.words import Caller, TokenRefused
 from agent_bridge.control.broker import Broker
+from agent_bridge.control.desk import ApprovalDesk
 from agent_bridge.control.errors import SandboxClosed
 from agent_bridge.control.words import Change, Phase
 from agent_bridge.store.sandboxes import SandboxRecord, SandboxStore
@@ -61,11 +62,12 @@ class Sandboxes:
     """The registry. Call `adopt` once at start, after the broker's `recover`; `let_go` at the end."""
 
     def __init__(
-        self, fleet: Keepers, broker: Broker, records: SandboxStore, access: Access, settings: Settings, clock: Clock,
-        metrics: Metrics,
+        self, fleet: Keepers, broker: Broker, desk: ApprovalDesk, records: SandboxStore, access: Access,
+        settings: Settings, clock: Clock, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._fleet = fleet
         self._broker = broker
+        self._desk = desk
         self._records = records
         self._access = access
         self._settings = settings
@@ -208,7 +210,7 @@ class Sandboxes:
 
     def _wire_up(self, link: KeeperLink) -> None:
         sandbox = link.sandbox
-        link.serve_requests(Requests(sandbox, self._broker, self._clock).answer)
+        link.serve_requests(Requests(sandbox, self._broker, self._desk, self._clock).answer)
         link.on_event(lambda name, params: self._on_event(sandbox, name, params))
 
     def _on_event(self, sandbox: SandboxId, name: str, params: dict[str, Any]) -> None:
@@ -376,6 +378,10 @@ class Sandboxes:
     async def blockers(self, sandbox: SandboxId) -> Wire:
         """Return what stops the agent now (`KeeperLink.blockers`). Raises as `dial` does."""
         return await (await self._link(sandbox)).blockers()
+
+    async def ask_approval(self, sandbox: SandboxId, said: Wire) -> Wire:
+        """Ask for the approval of one command on a page (`KeeperLink.ask_approval`). Raises as `dial` does."""
+        return await (await self._link(sandbox)).ask_approval(said)
 
     async def thumbnail(self, sandbox: SandboxId, width: int) -> bytes:
         """Return a small masked picture. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""

@@ -13,15 +13,18 @@ from sqlalchemy import text
 from agent_bridge.access.limit import FailureLimit
 from agent_bridge.access.service import Access
 from agent_bridge.control.broker import Broker
+from agent_bridge.control.desk import ApprovalDesk
 from agent_bridge.control.words import ControlSettings
 from agent_bridge.journal.journal import Journal
 from agent_bridge.notify.notifier import Notifier
 from agent_bridge.store.access import AccessStore
+from agent_bridge.store.approvals import SqlApprovalStore
 from agent_bridge.store.control import SqlControlStore
 from agent_bridge.store.database import Database
 from agent_bridge.store.deliveries import DeliveryStore
 from agent_bridge.store.images import FileImages
 from agent_bridge.store.journal import SqlJournalStore
+from agent_bridge.store.keys import KeyStore
 from agent_bridge.store.sandboxes import SandboxStore
 from sandbox.host.keepers import Keepers
 from sandbox.words import BatonError, Clock, HandoffId, NotFound, SandboxId
@@ -47,6 +50,7 @@ class Services:
     images: FileImages
     notifier: Notifier
     broker: Broker
+    desk: ApprovalDesk
     sandboxes: Sandboxes
     failures: FailureLimit
     metrics: Metrics
@@ -56,9 +60,11 @@ class Services:
     async def start(self) -> None:
         """Take over what an earlier server left, then keep time and deliver notifications."""
         await self.broker.recover()
+        await self.desk.recover()
         await self.sandboxes.adopt()
         self._tasks = [
             asyncio.create_task(self.broker.run(), name="broker"),
+            asyncio.create_task(self.desk.run(), name="approvals"),
             asyncio.create_task(self.notifier.run(), name="notifier"),
         ]
 
@@ -72,6 +78,7 @@ class Services:
         await self.sandboxes.let_go()
         if self.datagrams is not None:
             self.datagrams.close()
+        await self.desk.stop()
         await self.broker.stop()
         await self.keepers.detach()
 
@@ -132,9 +139,18 @@ def compose(settings: Settings, clock: Clock, database: Database, keepers: Keepe
         SqlControlStore(database), ControlLinks(keepers), journal, notifier, clock, control_settings(settings),
         images=images,
     )  # fmt: skip
-    sandboxes = Sandboxes(keepers, broker, SandboxStore(database), access, settings, clock, metrics)
+
+    async def tell(sandbox: SandboxId, approval: str, wire: dict[str, Any]) -> None:
+        await keepers.link(sandbox).approval_decided(approval, wire)
+
+    desk = ApprovalDesk(
+        SqlApprovalStore(database), broker, tell, lambda: KeyStore(database, clock).key("approvals"), clock,
+        broker.settings,
+    )  # fmt: skip
+    broker.subscribe(desk.changed)
+    sandboxes = Sandboxes(keepers, broker, desk, SandboxStore(database), access, settings, clock, metrics)
     failures = FailureLimit(clock, settings.failures_per_minute)
     return Services(
-        settings, clock, database, keepers, journal, access, images, notifier, broker, sandboxes, failures, metrics,
-        Datagrams(datagrams) if (datagrams := settings.datagrams()) else None,
+        settings, clock, database, keepers, journal, access, images, notifier, broker, desk, sandboxes, failures,
+        metrics, Datagrams(datagrams) if (datagrams := settings.datagrams()) else None,
     )  # fmt: skip

@@ -31,6 +31,10 @@ class Permission(StrEnum):
     IMAGES = "images"
     HANDOFF_EXTEND_OWN = "handoff.extend.own"
     HANDOFF_EXTEND = "handoff.extend"
+    APPROVAL_ASK_OWN = "approval.ask.own"
+    APPROVAL_READ_OWN = "approval.read.own"
+    APPROVAL_READ = "approval.read"
+    APPROVAL_DECIDE = "approval.decide"
     CONTROL = "control"
     CONTROL_FORCE = "control.force"
     WATCH = "watch"
@@ -40,7 +44,8 @@ class Permission(StrEnum):
 _OPERATOR: Final = frozenset(
     {
         Permission.SANDBOX_READ, Permission.HANDOFF_READ, Permission.HANDOFF_EXTEND, Permission.QUEUE_READ,
-        Permission.IMAGES, Permission.CONTROL, Permission.WATCH, Permission.EVENTS,
+        Permission.IMAGES, Permission.APPROVAL_READ, Permission.APPROVAL_DECIDE, Permission.CONTROL, Permission.WATCH,
+        Permission.EVENTS,
     }
 )  # fmt: skip
 
@@ -53,7 +58,8 @@ PERMISSIONS: Final[MappingProxyType[Role, frozenset[Permission]]] = MappingProxy
             {
                 Permission.SANDBOX_OPEN, Permission.SANDBOX_READ_OWN, Permission.SANDBOX_CLOSE_OWN, Permission.CDP_OWN,
                 Permission.HANDOFF_ASK_OWN, Permission.HANDOFF_READ_OWN, Permission.HANDOFF_CANCEL_OWN,
-                Permission.HANDOFF_EXTEND_OWN, Permission.IMAGES_OWN,
+                Permission.HANDOFF_EXTEND_OWN, Permission.IMAGES_OWN, Permission.APPROVAL_ASK_OWN,
+                Permission.APPROVAL_READ_OWN,
             }
         ),
         Role.OPERATOR: _OPERATOR,

@@ -44,12 +44,17 @@ class Views(Protocol):
 
 
 class ApprovalDesk:
-    """All approvals of one server. Call `recover` once, keep `run` running, and have `changed` hear every change."""
+    """All approvals of one server. Call `recover` once, keep `run` running, and have `changed` hear every change.
+
+    `key` returns the server's key for digests.
+    """
 
     def __init__(
-        self, store: ApprovalStore, views: Views, tell: Tell, key: bytes, clock: Clock, settings: ControlSettings
-    ) -> None:
-        self._store, self._views, self._tell, self._key = store, views, tell, key
+        self, store: ApprovalStore, views: Views, tell: Tell, key: Callable[[], Awaitable[bytes]], clock: Clock,
+        settings: ControlSettings,
+    ) -> None:  # fmt: skip
+        self._store, self._views, self._tell, self._get_key = store, views, tell, key
+        self._key = b""
         self._clock, self._settings = clock, settings
         self._live: dict[str, Approval] = {}
         self._listeners: list[Callable[[Json], None]] = []
@@ -65,6 +70,7 @@ class ApprovalDesk:
 
     async def recover(self) -> None:
         """Take over what an earlier server left."""
+        self._key = await self._get_key()
         self._live = {approval.id: approval for approval in await self._store.live()}
 
     # -- the agent's side --------------------------------------------------------------------------------------

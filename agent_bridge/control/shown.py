@@ -28,16 +28,16 @@ def summary(method: str, params: Mapping[str, Any]) -> str:
     """Return one line, or some lines of code, of at most `LONGEST` characters."""
     match method:
         case "Page.navigate":
-            text = f"goes to {_address(params.get('url'))}"
+            text = f"Go to {_address(params.get('url'))}"
         case "Input.dispatchMouseEvent" if params.get("type") in {"mousePressed", "mouseReleased"}:
-            press = "presses" if params["type"] == "mousePressed" else "releases"
+            press = "Press" if params["type"] == "mousePressed" else "Release"
             text = f"{press} the {params.get('button', 'left')} button at {params.get('x')}, {params.get('y')}"
         case "Input.insertText" | "Input.imeSetComposition":
-            text = "types a text"
+            text = "Type a text"
         case "Runtime.evaluate":
-            text = f"runs in the page: {params.get('expression')}"
+            text = f"Run in the page: {params.get('expression')}"
         case "Runtime.callFunctionOn":
-            text = f"runs in the page: {params.get('functionDeclaration')}"
+            text = f"Run in the page: {params.get('functionDeclaration')}"
         case _:
             text = f"{method} {_listed(params)}".rstrip()
     text = " ".join(text.split()) if len(text.splitlines()) == 1 else text

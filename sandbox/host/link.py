@@ -165,6 +165,17 @@ class KeeperLink:
         """Tell the CDP session that asked."""
         await self.call("handoff.completed", {"handoff": handoff, "result": dict(result)})
 
+    async def ask_approval(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the keeper ask for approval of one command of its agent: `{target, method, params, reason, timeoutS?}`.
+
+        The keeper keeps the command, and asks the server; returns the approval's wire form.
+        """
+        return await self.call("approval.ask", dict(said))
+
+    async def approval_decided(self, approval: str, wire: Mapping[str, Any]) -> None:
+        """Tell the CDP session that asked."""
+        await self.call("approval.decided", {"approval": approval, "decision": dict(wire)})
+
     async def blockers(self) -> dict[str, Any]:
         """Return what stops the agent now: `{"policies", "pages": [{"target", "url", "title", "findings"}]}`."""
         return await self.call("blockers.get", {})

@@ -73,6 +73,15 @@ class Served:
         epoch: int = answer.json()["epoch"]
         return epoch
 
+    async def approval(self, sandbox: str, who: str = "agent", **said: Any) -> dict[str, Any]:
+        """Ask for an approval as `who`, once the agent has control."""
+        await self.settle(sandbox)
+        body = {"target": "t", "method": "Page.reload", "reason": "It hangs.", **said}
+        answer = await self.call("POST", f"/v1/sandboxes/{sandbox}/approvals", who, json=body)
+        assert answer.status_code == 201, answer.text
+        approval: dict[str, Any] = answer.json()
+        return approval
+
     async def sign_in(self) -> dict[str, str]:
         """Redeem a fresh link as a browser would; returns the headers a page of ours sends."""
         _, url = await self.services.access.create_link()

@@ -94,6 +94,11 @@ class FakeKeeper:
             case "state.check":
                 met = "met" in str(params["condition"])
                 return {"met": met, "parts": [{"condition": params["condition"], "met": met, "why": "fake"}]}
+            case "approval.ask":
+                assert self.peer is not None
+                said = {"url": "https://site.example/pay", "title": "Pay", "page_state": "as it was", **params}
+                said["epoch"], said["timeout_s"] = self.fence.epoch, said.pop("timeoutS", None)
+                return await self.peer.request("approval.ask", said)
             case "blockers.get":
                 return {"policies": dict(self.config.blockers), "pages": []}
             case "thumbnail":

@@ -1,7 +1,7 @@
 """The console's ear: a snapshot of queue, sandboxes and control, then every change as it happens.
 
-Down: `{"type": "snapshot", "queue", "sandboxes", "control", "blockers", "conditions", "limits", "now"}`,
-then `{"type": "condition", "sandbox", "handoff", "met", "parts", "now"}`,
+Down: `{"type": "snapshot", "queue", "sandboxes", "control", "blockers", "conditions", "approvals", "limits", "now"}`,
+then `{"type": "approval", "approval", "now"}`, `{"type": "condition", "sandbox", "handoff", "met", "parts", "now"}`,
 `{"type": "blockers", "sandbox", "pages": [{"target", "url", "title", "findings"}], "now"}`,
 `{"type": "control", "control", "now"}`, `{"type": "handoff", "handoff", "now"}`,
 `{"type": "sandbox", "sandbox", "now"}`, and the answers
@@ -68,6 +68,7 @@ class Feed:
             self._services.sandboxes.subscribe(lambda wire: self._put({"type": "sandbox", "sandbox": wire})),
             self._services.sandboxes.board.subscribe(lambda wire: self._put({"type": "blockers", **wire})),
             self._services.sandboxes.conditions.subscribe(lambda wire: self._put({"type": "condition", **wire})),
+            self._services.desk.subscribe(lambda wire: self._put({"type": "approval", "approval": wire})),
         ]
         tasks = [asyncio.create_task(self._down()), asyncio.create_task(self._up()), asyncio.create_task(self._full())]
         try:
@@ -106,6 +107,7 @@ class Feed:
             },
             "blockers": services.sandboxes.board.to_wire(),
             "conditions": services.sandboxes.conditions.to_wire(),
+            "approvals": [approval.to_wire() for approval in await services.desk.list()],
             "limits": services.broker.settings.limits(),
             "now": now,
         }

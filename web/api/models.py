@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agent_bridge.control.approvals import ApprovalState
 from agent_bridge.control.words import How, Phase
 from agent_bridge.words import Blocker, HandoffState, Outcome
 from sandbox.blockers.policy import Policy
@@ -108,6 +109,22 @@ class ExtendHandoff(Strict):
     """Let a handoff wait longer."""
 
     timeout_s: float = Field(gt=0, description="Seconds from now; it never waits shorter than before.")
+
+
+class AskApproval(Strict):
+    """What an agent says to have one action approved."""
+
+    target: Short = Field(description="The CDP target (tab) it is for.")
+    method: Short = Field(description="The CDP command.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Its parameters; kept in the sandbox only.")
+    reason: Note = Field(min_length=1, description="Why; an operator reads it.")
+    timeout_s: float | None = Field(None, gt=0, description="Seconds until it expires.")
+
+
+class Decide(Strict):
+    """An operator's word on an approval."""
+
+    note: Note = ""
 
 
 class RedeemLink(Strict):
@@ -287,6 +304,32 @@ class CheckOut(BaseModel):
 
     met: bool | None
     parts: list[dict[str, Any]]
+
+
+class ApprovalOut(BaseModel):
+    """One action that waits for an operator's word. Times are seconds since 1970."""
+
+    id: str
+    sandbox: str
+    target: str
+    url: str
+    title: str
+    method: str
+    summary: str = Field(description="The action, for people; nothing that is typed.")
+    reason: str = Field(description="Why, in the agent's words.")
+    epoch: int = Field(description="It is void under any other.")
+    state: ApprovalState
+    asked_at: float
+    deadline_at: float
+    decided_by: str | None
+    decided_at: float | None
+    note: str
+
+
+class ApprovalsOut(BaseModel):
+    """Approvals."""
+
+    approvals: list[ApprovalOut]
 
 
 class FindingOut(BaseModel):

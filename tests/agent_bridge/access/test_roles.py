@@ -27,6 +27,8 @@ def test_every_permission_is_somebodys() -> None:
         Permission.EVENTS,
         Permission.QUEUE_READ,
         Permission.IMAGES,
+        Permission.APPROVAL_READ,
+        Permission.APPROVAL_DECIDE,
     ],
 )
 def test_an_agent_can_never_claim_approve_or_watch(permission: Permission) -> None:
@@ -45,3 +47,4 @@ def test_asking_and_answering_never_meet() -> None:
     assert PERMISSIONS[Role.AGENT].isdisjoint(PERMISSIONS[Role.SUPERVISOR])
     for role in Role:
         assert not (may(role, Permission.HANDOFF_ASK_OWN) and may(role, Permission.CONTROL))
+        assert not (may(role, Permission.APPROVAL_ASK_OWN) and may(role, Permission.APPROVAL_DECIDE))

@@ -48,6 +48,10 @@ class Office:
             raise Unavailable("its keeper is not connected")
         self.told.append((sandbox, approval, wire))
 
+    async def key(self) -> bytes:
+        """The server's key."""
+        return b"k" * 32
+
     async def ask(self, **said: Any) -> str:
         """Ask, as the keeper does for its agent."""
         return (await self.desk.ask(SB, {**await self.said(), **said})).id
@@ -63,7 +67,7 @@ class Office:
     async def again(self) -> ApprovalDesk:
         """The desk of the next server."""
         desk = ApprovalDesk(
-            SqlApprovalStore(self.world.database), self.broker, self.tell, b"k" * 32, self.world.clock, QUICK
+            SqlApprovalStore(self.world.database), self.broker, self.tell, self.key, self.world.clock, QUICK
         )
         await desk.recover()
         return desk
@@ -242,7 +246,7 @@ async def test_a_keeper_that_is_gone_does_not_undo_a_decision(office: Office) ->
 async def test_what_the_agent_types_is_written_nowhere(office: Office) -> None:
     """Neither in the database nor in what people are shown; the digest is keyed."""
     approval = await office.desk.get(await office.ask())
-    assert (approval.url, approval.summary) == ("https://shop.example/pay", "types a text")
+    assert (approval.url, approval.summary) == ("https://shop.example/pay", "Type a text")
     assert len(approval.digest) == 64
     for file in office.world.database.path.parent.iterdir():
         assert SECRET.encode() not in file.read_bytes(), file

@@ -12,16 +12,16 @@ from agent_bridge.control.shown import LONGEST, summary
 @pytest.mark.parametrize(
     ("method", "params", "shown"),
     [
-        ("Page.navigate", {"url": "https://u:p@shop.example/pay?token=x#y"}, "goes to https://shop.example/pay"),
-        ("Page.navigate", {"url": "http://["}, "goes to an address that cannot be read"),
-        ("Input.dispatchMouseEvent", {"type": "mousePressed", "x": 3, "y": 4}, "presses the left button at 3, 4"),
-        ("Input.insertText", {"text": "4242"}, "types a text"),
+        ("Page.navigate", {"url": "https://u:p@shop.example/pay?token=x#y"}, "Go to https://shop.example/pay"),
+        ("Page.navigate", {"url": "http://["}, "Go to an address that cannot be read"),
+        ("Input.dispatchMouseEvent", {"type": "mousePressed", "x": 3, "y": 4}, "Press the left button at 3, 4"),
+        ("Input.insertText", {"text": "4242"}, "Type a text"),
         (
             "Input.dispatchKeyEvent",
             {"type": "char", "text": "4"},
             "Input.dispatchKeyEvent type: char, text: (not shown)",
         ),
-        ("Runtime.evaluate", {"expression": "pay(12)"}, "runs in the page: pay(12)"),
+        ("Runtime.evaluate", {"expression": "pay(12)"}, "Run in the page: pay(12)"),
         ("Page.reload", {}, "Page.reload"),
         ("Page.reload", {"ignoreCache": True}, "Page.reload ignoreCache: true"),
         (

@@ -70,6 +70,14 @@ ROUTES = [
         "POST", "/v1/sandboxes/{sandbox}/control/deny", (401, 403, 403, 409, 403, 403), {"operator": "op_x"}, taken=True
     ),
     Route("POST", "/v1/handoffs/{handoff}/extend", (401, 200, 404, 200, 403, 403), {"timeout_s": 9000.0}, asked=True),
+    Route(
+        "POST", "/v1/sandboxes/{sandbox}/approvals", (401, 201, 404, 403, 403, 403),
+        {"target": "t", "method": "Page.reload", "reason": "It hangs."},
+    ),
+    Route("GET", "/v1/approvals", (401, 403, 403, 200, 403, 403)),
+    Route("GET", "/v1/approvals/{approval}", (401, 200, 404, 200, 403, 403)),
+    Route("POST", "/v1/approvals/{approval}/approve", (401, 403, 403, 200, 403, 403), {"note": "x"}),
+    Route("POST", "/v1/approvals/{approval}/decline", (401, 403, 403, 200, 403, 403), {}),
     Route("GET", "/v1/limits", (401, 200, 200, 200, 200, 200)),
     Route("GET", "/v1/me", (401, 200, 200, 200, 200, 200)),
     Route("PATCH", "/v1/me", (401, 403, 403, 200, 403, 403), {"name": "Kim"}),
@@ -109,13 +117,14 @@ async def test_every_cell(server: Served, sandbox: str, route: Route, who: str, 
         handoff, epoch = await server.settle(sandbox, asked=route.asked, taken=route.taken)
     elif route.asked:
         handoff, _ = await server.settle(sandbox, asked=True)
+    approval = (await server.approval(sandbox))["id"] if "{approval}" in route.path else ""
     body = route.body
     if route.taken and body is not None:
         body = {"epoch": epoch, **body}
 
     answer = await server.call(
         route.method,
-        route.path.format(sandbox=target, handoff=handoff),
+        route.path.format(sandbox=target, handoff=handoff, approval=approval),
         who,
         **({"json": body} if body is not None else {}),
     )
