@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from bench.control.diff import judged
+from bench.control.diff.human import Human
 from bench.control.diff.judge import Claim, claims, judge
+from bench.control.diff.play import Played
+from bench.control.diff.sessions import Place, Session
 from bench.control.diff.truth import Change, came, cookie, field, gone, now, secret, went
 
 ADDED = Claim("element", "added", "Milk", role="button", tab="t")
@@ -102,3 +108,30 @@ def test_every_part_of_a_diff_is_claimed() -> None:
         ("element", "changed", "D", "", False), ("download", "completed", "f", "", False),
         ("dialog", "confirm", "dismissed", "", False),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("says", ["nothing", "everything", "everything as noise"])
+def test_a_differ_that_tells_nothing_apart_is_rejected(says: str) -> None:
+    """Neither silence nor a list of all that there is reaches both goals; what is right does."""
+    truth = (came("Milk"), cookie("sid"), field("Name", "Ann"))
+    right = [
+        ADDED, Claim("cookie", "added", "sid"), Claim("field", "changed", "Name", "Ann", "textbox", "t"),
+    ]  # fmt: skip
+    rest = [Claim("element", op, f"Row {row}", tab="t") for row in range(50) for op in ("added", "removed", "changed")]
+    told = {
+        "nothing": [],
+        "everything": [*rest, *right],
+        "everything as noise": [replace(each, noise=True) for each in (*rest, *right)],
+    }
+    assert min(_shares(truth, told[says])) < 0.95
+    assert _shares(truth, right) == [1.0, 1.0]
+
+
+def _shares(truth: tuple[Change, ...], told: list[Claim]) -> list[float]:
+    """Precision and recall of one session."""
+
+    async def nothing(_human: Human, _place: Place) -> None:
+        """Not played."""
+
+    session = Session("s", "own", "/", nothing, truth)
+    return [each.value for each in judged([Played(session, judge(truth, told), {}, 0.0, (), ())])[:2]]
