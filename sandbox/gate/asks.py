@@ -141,6 +141,10 @@ class Asks:
         self._remember(approval["id"], Asked(client.name, node.id, page.target))
         return {"approval": approval["id"], "state": approval["state"]}
 
+    async def ask_approval(self, target: str, said: Params) -> Params:
+        """Ask for the approval of one command on a page, for whoever is no client here."""
+        return await self._approvals.ask(self._shared.pages.get(target), "", said)
+
     def _remember(self, what: str, asked: Asked) -> None:
         self._asked[what] = asked
         while len(self._asked) > _REMEMBERED:

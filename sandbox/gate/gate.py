@@ -171,6 +171,13 @@ class Gate:
         """Tell the client that asked for this handoff, on the CDP session where it did, if it is still there."""
         self._asks.completed(self._clients, handoff, result)
 
+    async def ask_approval(self, target: str, said: dict[str, Any]) -> dict[str, Any]:
+        """Ask for approval of one command on a page, as `Baton.requestApproval` does; returns the approval's wire form.
+
+        Raises `NotFound` for an unknown page, and what `Approvals.ask` raises.
+        """
+        return await self._asks.ask_approval(target, said)
+
     def approval_decided(self, approval: str, wire: dict[str, Any]) -> None:
         """Emit `Baton.approvalDecided` on the CDP session that asked for an approval, if its client is still there."""
         self._asks.decided(self._clients, approval, wire)

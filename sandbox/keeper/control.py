@@ -41,6 +41,7 @@ class Control:
         self._fence, self._pages, self._screen, self._state, self._gate = fence, pages, screen, state, gate
         self._note = note
         self._watch = ConditionWatch(pages, fence, state.check, lambda report: emit("condition", report))
+        gate.shared.page_state = state.token
         self._open = False
         self._lock = asyncio.Lock()
         self._severed = 0
@@ -56,6 +57,8 @@ class Control:
             "state.check": lambda params: self._state.check(params["condition"]),
             "state.watch": self._watch_condition,
             "handoff.completed": self._completed,
+            "state.token": self._token,
+            "approval.ask": self._ask_approval,
             "approval.decided": self._decided,
             "thumbnail": self._thumbnail,
             "page.open": self._open_page,
@@ -161,6 +164,12 @@ class Control:
     async def _completed(self, params: dict[str, Any]) -> dict[str, Any]:
         await self._gate.completed(HandoffId(params["handoff"]), params["result"])
         return {}
+
+    async def _token(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"token": await self._state.token(str(params["target"]))}
+
+    async def _ask_approval(self, params: dict[str, Any]) -> dict[str, Any]:
+        return await self._gate.ask_approval(str(params["target"]), params)
 
     async def _decided(self, params: dict[str, Any]) -> dict[str, Any]:
         self._gate.approval_decided(params["approval"], params["decision"])

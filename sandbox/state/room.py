@@ -16,6 +16,7 @@ from sandbox.state.check import Checker
 from sandbox.state.conditions import parse_condition
 from sandbox.state.diff import Notes, diff
 from sandbox.state.guard import Cover, Guard
+from sandbox.state.meaning import Meaning
 from sandbox.state.motions import Motions
 from sandbox.state.secrecy import scrub
 from sandbox.state.snapshot import Digest, Snapshot
@@ -58,6 +59,7 @@ class StateRoom:
         worlds = Worlds(pages)
         self._capture = Capture(pages, worlds, Digest(key))
         self._checker = Checker(pages, worlds)
+        self._meaning = Meaning(pages, worlds, Digest(key))
         self._motions = Motions(pages, self._capture, clock)
         self._guard = Guard(pages, worlds, clock, set_masks)
         self._marks: dict[str, _Mark] = {}
@@ -117,6 +119,10 @@ class StateRoom:
             raise BadRequest("condition.target must be the id of a tab", part="condition.target")
         parsed = parse_condition({key: value for key, value in condition.items() if key != "target"})
         return await self._checker.check(parsed, target)
+
+    async def token(self, target: str) -> str:
+        """Return the keyed digest of what a page means now (see `meaning`). Raises `NotFound`, `Unavailable`."""
+        return await self._meaning.token(target)
 
     async def blank_secrets(self) -> int:
         """Empty every secret field still filled, everywhere; returns how many there were.
