@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,7 @@ from agent_bridge.control.events import (
     Cancel,
     Check,
     Claim,
+    ClockJumped,
     Close,
     Event,
     ExtendDeadline,
@@ -71,6 +73,12 @@ log = structlog.get_logger(__name__)
 LONGEST_SLEEP_S: Final = 1.0
 """`run` looks at the clock at least this often, so that a clock that jumps is noticed."""
 
+JUMP_S: Final = 2.0
+"""A clock that differs by more from what it was to be was set: time servers correct less than that by slewing."""
+
+_AT_ONCE: Final = 200
+"""How many sandboxes move at the same time: as many as the store commits together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -115,6 +123,7 @@ class Broker(OperatorVerbs):
         self._listeners: list[Callable[[Change], None]] = []
         self._due: list[tuple[float, SandboxId]] = []
         self._sooner = asyncio.Event()
+        self._wall_ahead = clock.now() - clock.monotonic()
         self._stopping: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner = Runner(keepers, images, self.settings, self._apply, self._trouble)
@@ -133,16 +142,18 @@ class Broker(OperatorVerbs):
 
     async def recover(self) -> None:
         """Take over what an earlier server left: leases are parked, every keeper is told again where it stands."""
-        for control in await self._store.controls():
-            room = self._rooms[control.sandbox] = Room(control)
-            if control.handoff is not None:
-                self._open[control.handoff.id] = room
-            await self._apply(room, ServerRestarted())
-            room.effects.clear()
-            room.effects.extend(machine.pending(room.control))
-            self._runner.start(room)
-            if room.control.handoff is not None and room.control.handoff.asked_by is not Side.OPERATOR:
-                self._spawn(self._announce(room.control.handoff))
+        await _together(self._recover(control) for control in await self._store.controls())
+
+    async def _recover(self, control: Control) -> None:
+        room = self._rooms[control.sandbox] = Room(control)
+        if control.handoff is not None:
+            self._open[control.handoff.id] = room
+        await self._apply(room, ServerRestarted())
+        room.effects.clear()
+        room.effects.extend(machine.pending(room.control))
+        self._runner.start(room)
+        if room.control.handoff is not None and room.control.handoff.asked_by is not Side.OPERATOR:
+            self._spawn(self._announce(room.control.handoff))
 
     async def sandbox_opened(
         self,
@@ -346,13 +357,34 @@ class Broker(OperatorVerbs):
 
     async def tick(self) -> None:
         """Let time act: leases and deadlines that have run out."""
+        await self._mind_jumps()
         now = self._clock.now()
         while self._due and self._due[0][0] <= now:
-            when, sandbox = heapq.heappop(self._due)
-            room = self._rooms.get(sandbox)
-            if room is not None and room.reminded == when:
-                room.reminded = None
-                await self._shielded(self._expire(room))
+            rooms = []
+            while self._due and self._due[0][0] <= now:
+                when, sandbox = heapq.heappop(self._due)
+                room = self._rooms.get(sandbox)
+                if room is not None and room.reminded == when:
+                    room.reminded = None
+                    rooms.append(room)
+            await _together(self._shielded(self._expire(room)) for room in rooms)
+
+    async def _mind_jumps(self) -> None:
+        """Where somebody set the clock, what was left of leases and deadlines is left still."""
+        ahead = self._clock.now() - self._clock.monotonic()
+        by = ahead - self._wall_ahead
+        if abs(by) <= JUMP_S:
+            return
+        self._wall_ahead = ahead
+        log.warning("control.clock_jumped", by=by)
+        await _together(self._jump(room, by) for room in list(self._open.values()))
+
+    async def _jump(self, room: Room, by: float) -> None:
+        try:
+            with contextlib.suppress(Conflict, Gone):  # on its way back already: nothing of it depends on time
+                await self._apply(room, ClockJumped(by))
+        except BatonError as error:
+            log.error("control.clock", sandbox=room.control.sandbox, reason=str(error))
 
     async def _expire(self, room: Room) -> None:
         try:
@@ -501,3 +533,9 @@ class Broker(OperatorVerbs):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
+
+
+async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do them all, some at a time, so that what they write is committed together."""
+    for some in batched(works, _AT_ONCE):
+        await asyncio.gather(*some)

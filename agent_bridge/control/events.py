@@ -96,6 +96,13 @@ class GraceOver:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The clock of the day was moved by so many seconds; negative: back."""
+
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
 class RequestControl:
     """An operator asks the holder for control."""
 
@@ -235,13 +242,14 @@ type Event = (
     Ask | TakeOver | GateClosed | Claim | Heartbeat | HeartbeatLost | GraceOver | Active | Stay | IdleTooLong
     | CeilingReached | ExtendLease | RequestControl | Give | Deny | Done | ConditionsChecked | Failed | Declined
     | Release | ExtendDeadline | Expire | Cancel | Diffed | GateOpened | AgentCode | BrowserDied | Close
-    | ServerRestarted
+    | ClockJumped | ServerRestarted
 )  # fmt: skip
 
 EVENTS = (
     Ask, TakeOver, GateClosed, Claim, Heartbeat, HeartbeatLost, GraceOver, Active, Stay, IdleTooLong,
     CeilingReached, ExtendLease, RequestControl, Give, Deny, Done, ConditionsChecked, Failed, Declined, Release,
-    ExtendDeadline, Expire, Cancel, Diffed, GateOpened, AgentCode, BrowserDied, Close, ServerRestarted,
+    ExtendDeadline, Expire, Cancel, Diffed, GateOpened, AgentCode, BrowserDied, Close, ClockJumped,
+    ServerRestarted,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from agent_bridge.control.events import (
     Active,
     CeilingReached,
     Claim,
+    ClockJumped,
     Deny,
     Effect,
     ExtendLease,
@@ -129,6 +130,26 @@ def stay(control: Control, event: Stay, now: float, settings: ControlSettings) -
     """The holder is there: as a heartbeat and an input."""
     vouch(control, event)
     return Step(_renewed(_active(control, now, settings), now, settings), durable=False)
+
+
+def clock_jumped(control: Control, event: ClockJumped, now: float, _settings: ControlSettings) -> Step:
+    """Whatever time was left is left still: of a lease, of the grace, of the deadline."""
+    handoff = open_handoff(control)
+    kept = handoff.reserved
+    after = replace(
+        control,
+        handoff=replace(
+            handoff, deadline_at=handoff.deadline_at + event.by,
+            lease=_shifted(handoff.lease, event.by) if handoff.lease else None,
+            leases=tuple(_shifted(lease, event.by) for lease in handoff.leases),
+            reserved=replace(kept, until=kept.until + event.by) if kept else None,
+        ),
+    )  # fmt: skip
+    return Step(after, entries=(entry("control/clock", after, now, by=event.by),))
+
+
+def _shifted(lease: Lease, by: float) -> Lease:
+    return replace(lease, expires_at=lease.expires_at + by, idle_at=lease.idle_at + by, ends_at=lease.ends_at + by)
 
 
 def _with(control: Control, lease: Lease) -> Control:

@@ -32,6 +32,7 @@ from agent_bridge.control.events import (
     Cancel,
     CeilingReached,
     Claim,
+    ClockJumped,
     Close,
     CloseGate,
     ConditionsChecked,
@@ -118,6 +119,10 @@ TABLE: Final[MappingProxyType[tuple[Phase, type[Event]], Rule]] = MappingProxyTy
         (_P.PARKED, ServerRestarted): Rule(leases.keep_parked, (_P.PARKED,)),
         **{
             (phase, ExtendDeadline): Rule(rules.extend_deadline, (phase,))
+            for phase in (_P.CLOSING, _P.WAITING, _P.HELD, _P.PARKED)
+        },
+        **{
+            (phase, ClockJumped): Rule(leases.clock_jumped, (phase,))
             for phase in (_P.CLOSING, _P.WAITING, _P.HELD, _P.PARKED)
         },
         (_P.RETURNING, Diffed): Rule(rules.diffed, (_P.OPENING,)),

@@ -32,6 +32,7 @@ CATALOGUE: Final[MappingProxyType[str, frozenset[str]]] = MappingProxyType(
             "control/extended": "epoch ends_at reason",
             "control/returned": "epoch notes",
             "control/trouble": "epoch reason",
+            "control/clock": "by",
             "handoff/asked": "blocker asked_by deadline_at site condition epoch",
             "handoff/claimed": "epoch",
             "handoff/extended": "deadline_at",

@@ -25,6 +25,7 @@ from agent_bridge.control.events import (
     Cancel,
     Check,
     Claim,
+    ClockJumped,
     Close,
     CloseGate,
     Complete,
@@ -130,6 +131,7 @@ def sample(event: type[Event]) -> Event:
         AgentCode: AgentCode(Epoch(3), ("t1",)), BrowserDied: BrowserDied("crashed"), Active: Active(ann),
         Stay: Stay(**vouched), ExtendLease: ExtendLease(**vouched, reason="a long form"),
         RequestControl: RequestControl(BOB), Give: Give(**vouched, to=bob), Deny: Deny(**vouched, to=bob),
+        ClockJumped: ClockJumped(86400.0),
         ExtendDeadline: ExtendDeadline(HandoffId("ho_1"), NOW + 9000, "agent"),
     }  # fmt: skip
     return samples.get(event) or event()  # type: ignore[call-arg] # what is left takes no arguments
