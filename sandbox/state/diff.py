@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sandbox.state.noise import beats, by_itself, housekeeping, tells_time, timeless
 from sandbox.state.roles import LIVE, TICKED
@@ -84,7 +85,10 @@ def diff(before: Snapshot | None, after: Snapshot, notes: Notes) -> dict[str, An
     left: Counter[str] = Counter()
     _tabs(before, after, notes, result["tabs"])
     result["cookies"] = _named(before.cookies, after.cookies, ("name", "domain", "path"), notes, left)
-    result["storage"] = _named(before.storage, after.storage, ("origin", "area", "key"), notes, left)
+    # What is stored by an origin that no page shows any more is still there, and not looked at.
+    shown = _origins(after)
+    stored = {key: value for key, value in before.storage.items() if key[0].split(" ")[0] in shown}
+    result["storage"] = _named(stored, after.storage, ("origin", "area", "key"), notes, left)
     earlier = {tab.target: tab for tab in before.tabs}
     silent = []
     for tab in after.tabs:
@@ -150,6 +154,11 @@ def _documents(old: TabState, new: TabState, notes: Notes, result: list[Any]) ->
         if now != document and len(result) < _MOST:
             entry = {"tab": new.target, "frame": old.documents[frame][1] if frame != new.target else "", "url": url}
             result.append(_marked(entry, notes.replaced(frame)))
+
+
+def _origins(snapshot: Snapshot) -> set[str]:
+    urls = [urlsplit(url) for tab in snapshot.tabs if tab.answered for _, url in tab.documents.values()]
+    return {f"{url.scheme}://{url.netloc}" for url in urls}
 
 
 def _named(

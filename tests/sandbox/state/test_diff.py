@@ -125,3 +125,12 @@ def test_long_lists_and_texts_are_cut_and_counted() -> None:
     assert len(found["elements"]["added"]) == 500
     assert len(found["elements"]["added"][0]["name"]) == 200
     assert found["left_out"] == {"elements added": 100}
+
+
+def test_storage_is_gone_only_where_its_origin_is_still_shown() -> None:
+    """What an origin stored that no tab shows any more, or that did not answer, was not looked at."""
+    keys = {(origin, "local", "k"): b"1" for origin in ("http://a", "http://b", "http://a in http://b")}
+    shows = replace(tab(), documents={"T": ("d", "http://a/x")})
+    for now, gone in ((shows, ["http://a", "http://a in http://b"]), (replace(shows, answered=False), [])):
+        result = diff(Snapshot("T", (shows,), storage=keys), Snapshot("T", (now,)), Notes())
+        assert [each["origin"] for each in result["storage"]["removed"]] == gone
