@@ -190,7 +190,7 @@
       }
     }
     const title = documentTitle();
-    return { origin: location.origin, storage: found, leftOut, ready: documentState(), title };
+    return { origin: globalThis.origin, storage: found, leftOut, ready: documentState(), title };
   }
 
   const visible = (element) =>

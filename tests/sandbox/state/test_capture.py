@@ -203,3 +203,12 @@ async def test_a_large_page_is_compared_quickly(tester: Any, capsys: Any) -> Non
     mark, diff = min(times, key=sum)
     with capsys.disabled():
         print(f"\n5,000 elements: mark {mark * 1000:.0f} ms, diff {diff * 1000:.0f} ms")  # noqa: T201 - for whoever reads the test run
+
+
+async def test_an_empty_frame_stores_nothing_of_its_own(tester: Any) -> None:
+    """It shares the storage of its page, which is told once, under the page's origin."""
+    await tester.open("<iframe></iframe>")
+    await tester.room.mark("h")
+    await tester.run("localStorage.setItem('kept', '1')")
+    added = (await tester.room.diff("h"))["diff"]["storage"]["added"]
+    assert [(each["origin"], each["key"]) for each in added] == [(tester.site.url(""), "kept")]
