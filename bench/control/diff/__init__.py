@@ -1,4 +1,8 @@
-"""What a human changed, told to the agent: scripted sessions, each with its truth."""
+"""What a human changed, told to the agent.
+
+`sessions` are scripted humans, `own` and `real` those that there are, each with its `truth`; `play` plays them and
+`judge` compares. `leaks` plants secrets, `handoffs` looks for them in what a server writes, `times` takes the time.
+"""
 
 from __future__ import annotations
 
