@@ -59,12 +59,12 @@ async def test_locked_by_another_process(broker: Broker, world: World, ask: AskF
 
 async def test_locked_while_control_is_on_its_way_back(broker: Broker, world: World, ask: AskFor) -> None:
     """A step of the server's own that cannot be stored is tried again; the agent stays stopped until it is."""
-    await ask()
+    handoff = await ask()
     taken = await broker.take(SB, ANN)
     await _pragma(world.database, f"PRAGMA busy_timeout={BUSY_MS}")
     world.link.hold["diff"] = asyncio.Event()
     done = asyncio.create_task(broker.done(SB, ANN, taken.epoch))
-    await soon(lambda: ("diff", broker.views()[0].handoff.id if broker.views()[0].handoff else "") in world.link.calls)
+    await soon(lambda: ("diff", handoff.id) in world.link.calls)
     with _locked(world.database):
         world.link.hold["diff"].set()
         await soon(lambda: broker.views()[0].trouble is not None)
