@@ -8,8 +8,8 @@ The rules, all of them:
   names one. Texts of fields must be equal; a secret field must be told as secret, without its text.
 - Whatever else is claimed is wrong, with two exceptions, which count neither way. (1) Elements of a tab that, as the
   truth says, has a new document: every element of a new page is new, and listing them all proves nothing. (What the
-  truth names there, headings and what the page says about what was done, is wanted all the same.) (2) A second claim of a change that is found already, with another role:
-  a list item and the link in it.
+  truth names there, headings and what the page says about what was done, is wanted all the same.) (2) A second claim
+  of a change that is found already, with another role: a list item and the link in it.
 """
 
 from __future__ import annotations

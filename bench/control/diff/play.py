@@ -139,7 +139,7 @@ def _folder() -> Iterator[Path]:
 
 
 async def play(sessions: Iterable[Session]) -> AsyncIterator[Played | tuple[Session, Exception]]:
-    """Play sessions one after another in one browser; a session that could not be played comes with its error."""
+    """Play sessions one after another in one browser; one that could not be played, not even at the second try, comes with its error."""
     chosen = list(sessions)
     with _folder() as home:
         async with places({each.site for each in chosen}, home) as made:
@@ -155,9 +155,12 @@ async def play(sessions: Iterable[Session]) -> AsyncIterator[Played | tuple[Sess
 
                 await Downloads.open(browser.connection, home / "downloads", note, SystemClock())
                 for session in chosen:
-                    try:
-                        yield await _play(session, made[session.site], pages, humans)
-                    except Exception as error:  # noqa: BLE001 - the others are played all the same
-                        yield session, error
+                    for again in (True, False):
+                        try:
+                            yield await _play(session, made[session.site], pages, humans)
+                            break
+                        except Exception as error:  # noqa: BLE001 - the others are played all the same
+                            if not again:
+                                yield session, error
             finally:
                 await browser.close()
