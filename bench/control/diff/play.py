@@ -139,7 +139,7 @@ def _folder() -> Iterator[Path]:
 
 
 async def play(sessions: Iterable[Session]) -> AsyncIterator[Played | tuple[Session, Exception]]:
-    """Play sessions one after another in one browser; one that could not be played, not even at the second try, comes with its error."""
+    """Play sessions one after another in one browser; one that fell over twice comes with its error."""
     chosen = list(sessions)
     with _folder() as home:
         async with places({each.site for each in chosen}, home) as made:
