@@ -29,7 +29,6 @@ from sandbox.blockers.policy import Policies
 from sandbox.gate import WhileHeld
 from sandbox.host.keepers import Keepers, SandboxSpec
 from sandbox.host.link import KeeperLink
-from sandbox.host.raw import RawEnd
 from sandbox.words import (
     NOBODY,
     BadRequest,
@@ -366,9 +365,9 @@ class Sandboxes:
         """Open a WebSocket to a sandbox's keeper. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
         return await (await self._link(sandbox)).connect(path, query)
 
-    async def dial_raw(self, sandbox: SandboxId, path: str, query: Mapping[str, str]) -> RawEnd:
-        """Open a WebSocket to a sandbox's keeper as bytes. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
-        return await (await self._link(sandbox)).connect_raw(path, query)
+    async def keeper(self, sandbox: SandboxId) -> KeeperLink:
+        """Return the link to a sandbox's keeper. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""
+        return await self._link(sandbox)
 
     async def browser(self, sandbox: SandboxId) -> str:
         """Return the browser's name and version. Raises `NotFound`, `SandboxClosed`, `Unavailable`."""

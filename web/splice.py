@@ -1,4 +1,7 @@
-"""A WebSocket joined to one of a keeper's byte by byte: what an agent's CDP socket is relayed by.
+"""An agent's CDP socket, brought to its keeper: handed over, socket and all, or joined byte by byte.
+
+Handing over takes the server out of the way altogether; it needs a plain socket. Behind TLS, whose keys are this
+process's, the bytes are passed on instead.
 
 Both handshakes are done, both sides speak the same frames (RFC 6455: the client's are masked, the keeper's are not, no
 extension on either side), so nothing needs to be read in between. Only where frames end is followed, on the way down:
@@ -8,19 +11,22 @@ a close frame of ours must not fall into the middle of one of the keeper's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, cast
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.frames import Close, Frame, Opcode
 
+from sandbox.host.handing import Line
 from sandbox.host.raw import RawEnd
 from sandbox.words import CODES, Kind
 from web.distance import MeasuredWebSocket
 from web.relay import Closed, sendable, short
 
 _EXTENSION: Final = "baton.splice"
+_HANDING: Final = "baton.handing"
 _LAST_WORD_S: Final = 2.0
 _CLOSE: Final = 8
 _SHORT: Final = 126
@@ -160,15 +166,28 @@ class Splice:
 
 
 class SpliceWebSocket(MeasuredWebSocket):
-    """Uvicorn's WebSocket, which a handler can join to a keeper's once it has accepted it."""
+    """Uvicorn's WebSocket, which a handler can join to a keeper's, or hand to it, once it has accepted it."""
 
     _splice: Splice | None = None
+    _line: Line | None = None
 
     async def run_asgi(self) -> None:
         """See uvicorn; the scope's extensions get the way to `splice`."""
         extensions = cast("MutableMapping[str, Any]", self.scope.setdefault("extensions", {}))
         extensions[_EXTENSION] = self._join
+        if self.scheme == "ws":
+            extensions[_HANDING] = self._hand
         await super().run_asgi()
+
+    async def _hand(self, line: Line) -> None:
+        # From here on the keeper reads; what is still to be written (the handshake's answer) goes first.
+        self.transport.pause_reading()
+        self.stop_keepalive()
+        _probe(self.transport)
+        while self.transport.get_write_buffer_size():  # noqa: ASYNC110 - a transport says when it is full, not empty
+            await asyncio.sleep(0)
+        line.give(self.transport.get_extra_info("socket").fileno())
+        self._line = line
 
     def _join(self, up: RawEnd) -> Splice:
         # Nobody here would read the answer to a ping: TCP's own probes find out that a client is gone for good.
@@ -204,7 +223,9 @@ class SpliceWebSocket(MeasuredWebSocket):
 
     def shutdown(self) -> None:
         """See uvicorn."""
-        if self._splice is not None:
+        if self._line is not None:
+            self._line.close(1012, "")
+        elif self._splice is not None:
             self._splice.close(1012)
         else:
             super().shutdown()
@@ -218,6 +239,39 @@ def _probe(transport: asyncio.Transport) -> None:
 
 class _Joins(Protocol):
     def __call__(self, up: RawEnd) -> Splice: ...
+
+
+def can_be_handed(websocket: WebSocket) -> bool:
+    """Whether there is a plain socket that a keeper could serve by itself."""
+    return _HANDING in (websocket.scope.get("extensions") or {})
+
+
+async def hand(websocket: WebSocket, line: Line, ended: Awaitable[Closed]) -> None:
+    """Accept a WebSocket and hand it to a keeper, until either closes or `ended` says so; closes both."""
+    hand_to: Callable[[Line], Awaitable[None]] = websocket.scope["extensions"][_HANDING]
+    watching = asyncio.ensure_future(ended)
+    try:
+        await websocket.accept()
+        await hand_to(line)
+        gone = asyncio.ensure_future(line.ended())
+        await asyncio.wait((gone, watching), return_when=asyncio.FIRST_COMPLETED)
+        if not gone.done():
+            closed = watching.result()
+            line.close(sendable(closed.code), short(closed.reason))
+            await asyncio.wait((gone,), timeout=_LAST_WORD_S)
+        gone.cancel()
+        # For a client that nobody told, because the keeper died; behind a close frame of the keeper's it says nothing.
+        await _say(websocket, CODES[Kind.DOWN].ws, "the sandbox has ended")
+    except OSError:
+        await _say(websocket, CODES[Kind.DOWN].ws, "the sandbox has ended")
+    finally:
+        watching.cancel()
+        line.end()
+
+
+async def _say(websocket: WebSocket, code: int, reason: str) -> None:
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect, OSError):
+        await websocket.close(code, reason)
 
 
 async def splice(websocket: WebSocket, up: RawEnd, ended: Awaitable[Closed]) -> None:

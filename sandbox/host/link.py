@@ -15,8 +15,9 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import WebSocketException
 
+from sandbox.host.handing import Line
 from sandbox.host.raw import RawEnd
-from sandbox.keeper.files import socket_address
+from sandbox.keeper.files import HANDING, SOCKET, socket_address
 from sandbox.keeper.peer import EventHandler, Peer, RequestHandler
 from sandbox.words import CODES, Conflict, Epoch, Holder, Kind, SandboxId, Unavailable
 
@@ -95,6 +96,10 @@ class KeeperLink:
     async def connect(self, path: str, query: Mapping[str, str]) -> ClientConnection:
         """Open another WebSocket to the keeper, for a relay. Raises `Unavailable`."""
         return await _connect(self.directory, f"{path}?{urlencode(query)}", keep_alive=False)
+
+    def hand_over(self, path: str, query: Mapping[str, str]) -> Line:
+        """Open a line on which a client's connection can be handed to the keeper. Raises `Unavailable`."""
+        return Line(_plug(self.directory, HANDING), f"{path}?{urlencode(query)}")
 
     async def connect_raw(self, path: str, query: Mapping[str, str]) -> RawEnd:
         """Open another WebSocket to the keeper, for a relay that passes bytes on. Raises `Unavailable`."""
@@ -214,12 +219,12 @@ def _silent() -> Unavailable:
     return Unavailable("this sandbox's keeper does not answer; it may just have ended, look again")
 
 
-def _plug(directory: Path) -> socket.socket:
+def _plug(directory: Path, name: str = SOCKET) -> socket.socket:
     """Return a socket connected to a keeper. Raises `Unavailable`."""
     plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         plug.setblocking(False)
-        with socket_address(directory) as address:
+        with socket_address(directory, name) as address:
             plug.connect(address)
     except OSError as error:
         plug.close()

@@ -18,6 +18,8 @@ from sandbox.words import NotFound, SandboxId
 SPEC: Final = "spec.json"
 RECORD: Final = "keeper.json"
 SOCKET: Final = "keeper.sock"
+HANDING: Final = "keeper.handing"
+"""Where the server hands agents' connections over."""
 LOG: Final = "keeper.log"
 # sockaddr_un.sun_path holds 108 bytes with its closing zero (unix(7)).
 _LONGEST_SOCKET: Final = 107

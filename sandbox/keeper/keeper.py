@@ -24,7 +24,8 @@ from sandbox.gate import CdpConnection, WhileHeld
 from sandbox.keeper.assembly import Assembly
 from sandbox.keeper.blockers import Blockers
 from sandbox.keeper.control import Control, open_page
-from sandbox.keeper.files import SOCKET, KeeperConfig, KeeperRecord, socket_address
+from sandbox.keeper.files import HANDING, SOCKET, KeeperConfig, KeeperRecord, socket_address
+from sandbox.keeper.handed import Handed
 from sandbox.keeper.log import where
 from sandbox.keeper.news import News
 from sandbox.keeper.parts import KeptScreen
@@ -137,6 +138,7 @@ class Keeper:
             compression=None, max_size=None, ping_interval=None, close_timeout=1, server_header=None,
             create_connection=CdpConnection,
         )  # fmt: skip
+        handed = Handed(self._bind(HANDING), lambda connection: self._route(connection, paths))
         self._wait_for_adoption()
         self._spawn(self._start())
         try:
@@ -144,13 +146,14 @@ class Keeper:
         finally:
             _log.info("ending", sandbox=self.config.sandbox)
             await self._end()
+            handed.close()
             server.close()
             await server.wait_closed()
 
-    def _bind(self) -> socket.socket:
+    def _bind(self, name: str = SOCKET) -> socket.socket:
         plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # It gets its name when it listens: whoever sees it can connect.
-        new = f".{SOCKET}"
+        new = f".{name}"
         (self.config.directory / new).unlink(missing_ok=True)
         # The directory may be open to the sandbox's own user; the socket never is.
         before = os.umask(0o177)
@@ -161,7 +164,7 @@ class Keeper:
             os.umask(before)
         plug.listen(_BACKLOG)
         plug.setblocking(False)
-        (self.config.directory / new).replace(self.config.directory / SOCKET)
+        (self.config.directory / new).replace(self.config.directory / name)
         return plug
 
     async def _start(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -10,12 +12,15 @@ from fastapi import APIRouter, Query, Request, WebSocket
 from agent_bridge.access.roles import Permission
 from agent_bridge.access.secrets import CAPABILITY_PREFIX
 from agent_bridge.access.words import Caller
-from sandbox.words import BatonError, SandboxId, new_id
+from sandbox.host.handing import Line
+from sandbox.host.link import KeeperLink
+from sandbox.host.raw import RawEnd
+from sandbox.words import BatonError, SandboxId, Unavailable, new_id
 from web.api.common import errors, may_touch
 from web.api.models import Error
 from web.relay import credential_ends, refuse
 from web.signin import Give, Recheck, address, bearer, identify, services_of
-from web.splice import splice
+from web.splice import can_be_handed, hand, splice
 
 router = APIRouter(tags=["agent"])
 
@@ -43,19 +48,29 @@ async def _admit(connection: Request | WebSocket, sandbox: SandboxId) -> tuple[C
 
 @router.websocket("/sandboxes/{sandbox}/cdp")
 async def cdp(websocket: WebSocket, sandbox: str) -> None:
-    """Relay one CDP client to its sandbox's gate."""
+    """Bring one CDP client to its sandbox's gate."""
     services = services_of(websocket)
     try:
         caller, recheck = await _admit(websocket, SandboxId(sandbox))
         held = await services.sandboxes.while_held(SandboxId(sandbox), websocket.query_params.get("while_held"))
         query = {"client": new_id("cl"), "while_held": held.value}
-        upstream = await services.sandboxes.dial_raw(SandboxId(sandbox), "/cdp", query)
+        link = await services.sandboxes.keeper(SandboxId(sandbox))
+        way = await _way(link, query, plain=can_be_handed(websocket))
     except BatonError as error:
         await refuse(websocket, error, browser=False)
         return
     with services.metrics.agents.track_inprogress():
         async with credential_ends(services.access, caller, recheck) as ended:
-            await splice(websocket, upstream, ended)
+            await (hand(websocket, way, ended) if isinstance(way, Line) else splice(websocket, way, ended))
+
+
+async def _way(link: KeeperLink, query: Mapping[str, str], *, plain: bool) -> Line | RawEnd:
+    """Return how a connection gets to its keeper. Raises `Unavailable`."""
+    if plain:
+        # A keeper of an older version, adopted by this server, takes no connections over.
+        with contextlib.suppress(Unavailable):
+            return link.hand_over("/cdp", query)
+    return await link.connect_raw("/cdp", query)
 
 
 def _socket_url(services: Give, request: Request, sandbox: SandboxId) -> str:
