@@ -40,7 +40,9 @@ class Control:
     ) -> None:
         self._fence, self._pages, self._screen, self._state, self._gate = fence, pages, screen, state, gate
         self._note = note
-        self._watch = ConditionWatch(pages, fence, state.check, lambda report: emit("condition", report))
+        self._watch = ConditionWatch(
+            pages, fence, lambda condition: state.check(condition, live=True), lambda report: emit("condition", report)
+        )
         gate.shared.page_state = state.token
         self._open = False
         self._lock = asyncio.Lock()

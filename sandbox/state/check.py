@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from sandbox.state.conditions import (
     TextShown,
     UrlIs,
     leaves,
+    reads_fields,
     report,
 )
 from sandbox.state.worlds import Frame, Worlds, settled
@@ -29,42 +30,71 @@ from sandbox.words import BatonError
 
 DEADLINE_S: Final = 2.0
 _RETRY_S: Final = 0.1
-_TESTED: Final = MappingProxyType(
-    {True: "the test is true", False: "the test is not true", None: "the test threw, or would have changed the page"}
-)
+_TYPED: Final = "what is typed now is secret, so nothing may look into fields"
+_FILLED: Final = "a secret field is filled in, so nothing may look into fields before it is empty"
+_SLOW: Final = "the test did not end in time"
+_TRIED: Final = f"{_SLOW}; it is tried again when Done is pressed"
 _HANGS: Final = f"the page did not answer within {DEADLINE_S:g} s"
 
 
 class Checker:
     """Judges conditions on the pages of one browser."""
 
-    def __init__(self, pages: Pages, worlds: Worlds) -> None:
-        self._pages, self._worlds = pages, worlds
+    def __init__(self, pages: Pages, worlds: Worlds, secret: Callable[[], bool]) -> None:
+        self._pages, self._worlds, self._secret = pages, worlds, secret
+        self._slow: set[tuple[str, str]] = set()
 
-    async def check(self, condition: Condition, target: str | None) -> dict[str, Any]:
-        """Return `conditions.report` for the page `target` (None: the active one)."""
+    async def check(self, condition: Condition, target: str | None, *, live: bool = False) -> dict[str, Any]:
+        """Return `conditions.report` for the page `target` (None: the active one).
+
+        With `live`, a test that once did not end in a document is not tried there again: somebody works on the page.
+        """
         page = next((page for page in self._pages.all if page.target == target), None) if target else self._pages.active
         every = list(dict.fromkeys(leaves(condition)))
         if page is None:
             gone = Finding(None, "the tab this handoff is about is closed" if target else "no tab is open")
             return report(condition, dict.fromkeys(every, gone))
-        found = await asyncio.gather(*(self._find(leaf, page) for leaf in every))
+        found = await asyncio.gather(*(self._find(leaf, page, live=live) for leaf in every))
         return report(condition, dict(zip(every, found, strict=True)))
 
-    async def _find(self, leaf: Leaf, page: Page) -> Finding:
+    async def _find(self, leaf: Leaf, page: Page, *, live: bool) -> Finding:
         why = _HANGS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEADLINE_S):
                 while True:
                     try:
-                        return await self._look(leaf, page)
+                        return await (self._into_fields if reads_fields(leaf) else self._look)(leaf, page, live)
                     except BatonError:
                         # A page between two documents refuses for a moment.
                         why = "the page could not be looked at; it may be loading or have crashed"
                     await asyncio.sleep(_RETRY_S)
         return Finding(None, why)
 
-    async def _look(self, leaf: Leaf, page: Page) -> Finding:
+    async def _into_fields(self, leaf: Leaf, page: Page, live: bool) -> Finding:
+        """Look, unless that could tell something of a secret that stands in a field, before or after."""
+        if self._secret():
+            return Finding(None, _TYPED)
+        before = await self._filled(page)
+        found = await self._look(leaf, page, live)
+        after = await self._filled(page)
+        # Another document in between may have held anything.
+        return found if before == after and before is not None and not any(before.values()) else Finding(None, _FILLED)
+
+    async def _filled(self, page: Page) -> dict[str, bool] | None:
+        """Return by document whether a secret field in it is filled; None where the page does not say.
+
+        Other tabs count as well: of the same site, they are within reach of a test.
+        """
+        found: dict[str, bool] = {}
+        for each in self._pages.all:
+            frames, left_out = await self._worlds.frames(each, DEADLINE_S)
+            told = await settled([self._worlds.run(frame, "filled", timeout=DEADLINE_S / 2) for frame in frames])
+            if each is page and (left_out or None in told):
+                return None
+            found.update((frame.document + frame.id, bool(filled)) for frame, filled in zip(frames, told, strict=True))
+        return found
+
+    async def _look(self, leaf: Leaf, page: Page, live: bool) -> Finding:
         match leaf:
             case UrlIs():
                 url = await self._url(page)
@@ -78,20 +108,35 @@ class Checker:
                 shown = await self._anywhere(page, "shows", text)
                 return _any(shown, "the text is shown", "the text is not shown")
             case StatusIs():
-                status = int(await self._worlds.run(await self._main(page), "status", timeout=DEADLINE_S) or 0)
-                return Finding(leaf.matches(status) if status else None, f"the server answered with {status or '?'}")
+                return await self._status(leaf, page)
             case Holds(expression):
-                return await self._holds(page, expression)
+                return await self._holds(page, expression, live)
             case SelectorIs():
                 return _selector(leaf, await self._anywhere(page, "query", leaf.css))
 
-    async def _holds(self, page: Page, expression: str) -> Finding:
+    async def _status(self, leaf: StatusIs, page: Page) -> Finding:
+        status = int(await self._worlds.run(await self._main(page), "status", timeout=DEADLINE_S) or 0)
+        if not status:
+            return Finding(None, "this page came from no server")
+        url = await self._url(page)
+        if leaf.where is not None and not leaf.where.matches(url):
+            return Finding(False, f"the page is at {bare_url(url)}")
+        return Finding(leaf.matches(status), f"the server answered with {status}")
+
+    async def _holds(self, page: Page, expression: str, live: bool) -> Finding:
         frame = await self._main(page)
+        if live and (expression, frame.document) in self._slow:
+            return Finding(None, _TRIED)
         try:
-            met = await self._worlds.true(frame, expression, timeout=DEADLINE_S / 2)
+            tested = await self._worlds.test(frame, expression, timeout=DEADLINE_S / 2)
         except TimeoutError:
-            return Finding(None, "the test did not end in time")
-        return Finding(met, _TESTED[met])
+            self._slow.add((expression, frame.document))
+            return Finding(None, _SLOW)
+        return Finding(tested.met, tested.why)
+
+    def forget(self) -> None:
+        """Forget which tests did not end: another handoff begins."""
+        self._slow.clear()
 
     async def _url(self, page: Page) -> str:
         # The browser process answers this, also where the page hangs.

@@ -21,7 +21,7 @@ _STARS: Final = re.compile(r"\*+")
 _CLASS: Final = re.compile(r"[1-5]xx")
 _ESCAPE: Final = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
 _FIELD_STATE: Final = re.compile(
-    r"\[[^\]]*value|:(?:-webkit-)?(?:user-)?(?:in)?valid|-range|:placeholder-shown|:autofill|:default|:blank",
+    r"\[[^\]]*value|:(?:-webkit-)?(?:user-)?(?:in)?valid|-range|:placeholder-shown|autofill|:default|:blank",
     re.IGNORECASE,
 )
 
@@ -113,6 +113,8 @@ class StatusIs:
     """The server answered with one of these when the page was loaded: 200, or "2xx" for a whole class."""
 
     codes: tuple[int | str, ...]
+    where: UrlIs | None = None
+    """What the address must be besides; it may have changed since the page was loaded."""
 
     def matches(self, status: int) -> bool:
         """Whether `status` is among them."""
@@ -120,7 +122,8 @@ class StatusIs:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"status": self.codes[0] if len(self.codes) == 1 else list(self.codes)}
+        status = self.codes[0] if len(self.codes) == 1 else list(self.codes)
+        return {"status": status, **(self.where.to_wire() if self.where else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +228,10 @@ def judge(condition: Condition, findings: Mapping[Leaf, Finding]) -> bool | None
 
 
 def report(condition: Condition, findings: Mapping[Leaf, Finding]) -> dict[str, Any]:
-    """Return `{"met", "parts": [{"condition", "met", "why"}]}`; a part is a leaf or a negated leaf or group."""
+    """Return `{"met", "parts": [{"condition", "met", "why"}]}`; a part is a leaf or a negated leaf or group.
+
+    Of a part that could not be judged `met` is None; the whole is not met then.
+    """
     return {"met": judge(condition, findings) is True, "parts": list(_parts(condition, findings))}
 
 
@@ -236,7 +242,7 @@ def _parts(condition: Condition, findings: Mapping[Leaf, Finding]) -> Iterator[d
                 yield from _parts(part, findings)
         case _:
             whys = dict.fromkeys(findings[leaf].why for leaf in leaves(condition))
-            met = judge(condition, findings) is True
+            met = judge(condition, findings)
             yield {"condition": condition.to_wire(), "met": met, "why": "; ".join(why for why in whys if why)}
 
 
@@ -254,7 +260,8 @@ def _parse(data: Any, path: str, depth: int, count: list[int]) -> Condition:
         raise BadRequest(f"the condition has more than {MAX_PARTS} parts; ask for fewer", part=path)
     if not isinstance(data, Mapping):
         raise BadRequest(f'{path} must be an object such as {{"url": "*/done"}}', part=path)
-    keys = set(data) - ({"state"} if "selector" in data else set())
+    besides = {"state"} if "selector" in data else {"url"} if "status" in data else set()
+    keys = set(data) - besides
     if len(keys) != 1 or next(iter(keys)) not in _READERS:
         raise BadRequest(f"{path} must have exactly one of: {', '.join(_READERS)}", part=path)
     key = next(iter(keys))
@@ -285,7 +292,8 @@ def _status(data: Mapping[str, Any], path: str, _depth: int, _count: list[int]) 
             raise BadRequest(f'{path} must be a status such as 200 or "2xx", or a list of them', part=path)
     if not given:
         raise BadRequest(f"{path} must name at least one status", part=path)
-    return StatusIs(tuple(given))
+    where = UrlIs(_text(data, f"{path.rpartition('.')[0]}.url")) if "url" in data else None
+    return StatusIs(tuple(given), where)
 
 
 def _group(data: Mapping[str, Any], path: str, depth: int, count: list[int]) -> tuple[Condition, ...]:

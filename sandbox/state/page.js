@@ -216,9 +216,12 @@
   function shows(text) {
     const plain = (value) => value.replace(/\s+/g, ' ').trim().toLowerCase();
     const wanted = plain(text);
+    // What a secret was typed into is part of the text where it is no plain field.
+    const typed = fields().filter((element) => !isPlain(element) && marked.has(element)).map((element) => plain(element.innerText));
+    const without = (shown) => typed.reduce((left, secret) => (secret ? left.replaceAll(secret, '\n') : left), shown);
     for (const root of roots()) {
       const parts = root === document ? [document.body] : [...root.children];
-      for (const part of parts) if (part?.innerText !== undefined && plain(part.innerText).includes(wanted)) return true;
+      for (const part of parts) if (part?.innerText !== undefined && without(plain(part.innerText)).includes(wanted)) return true;
     }
     return false;
   }
@@ -300,8 +303,10 @@
   // Resource Timing: what the server answered when this document was loaded.
   const status = () => performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0;
 
+  const filled = () => withLabels(() => fields().some((element) => secret(element) && valueOf(element) !== ''));
+
   globalThis.__baton = {
-    status, scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots, withLabels, labelsOf,
+    filled, status, scan, blank, storage, query, shows, has, entry, takeFresh, markAgain, addRoot, secret, telling, hash, closedRoots, withLabels, labelsOf,
   };
   return globalThis.__baton;
 })

@@ -58,7 +58,7 @@ class StateRoom:
         self._pages, self._screen, self._clock = pages, screen, clock
         worlds = Worlds(pages)
         self._capture = Capture(pages, worlds, Digest(key))
-        self._checker = Checker(pages, worlds)
+        self._checker = Checker(pages, worlds, lambda: self._guard.tainted)
         self._meaning = Meaning(pages, worlds, Digest(key))
         self._motions = Motions(pages, self._capture, clock)
         self._guard = Guard(pages, worlds, clock, set_masks)
@@ -74,6 +74,7 @@ class StateRoom:
         """Take the snapshot *before* and keep it under `label`; returns `{"url", "title"}` of the active tab."""
         if self._resting is not None:
             self._resting.cancel()  # what it has sent already comes before what we send
+        self._checker.forget()
         snapshot, picture = await self._now(begin=True)
         self._marks.pop(label, None)
         for mark in self._marks.values():
@@ -107,10 +108,11 @@ class StateRoom:
         images = {"before": _base64(mark.picture if mark else b""), "after": _base64(picture)}
         return {"diff": changed, "text": text(changed), "images": images}
 
-    async def check(self, condition: Mapping[str, Any]) -> dict[str, Any]:
+    async def check(self, condition: Mapping[str, Any], *, live: bool = False) -> dict[str, Any]:
         """Return `{"met", "parts": [{"condition", "met", "why"}]}` for the active tab, or the one named by "target".
 
-        Raises `BadRequest` when the condition cannot be read.
+        `live`: it is looked at again and again, beside somebody's work (see `Checker.check`). Raises `BadRequest` when
+        the condition cannot be read.
         """
         if not isinstance(condition, Mapping):
             raise BadRequest("the condition must be an object", part="condition")
@@ -118,7 +120,7 @@ class StateRoom:
         if target is not None and not isinstance(target, str):
             raise BadRequest("condition.target must be the id of a tab", part="condition.target")
         parsed = parse_condition({key: value for key, value in condition.items() if key != "target"})
-        return await self._checker.check(parsed, target)
+        return await self._checker.check(parsed, target, live=live)
 
     async def token(self, target: str) -> str:
         """Return the keyed digest of what a page means now (see `meaning`). Raises `NotFound`, `Unavailable`."""

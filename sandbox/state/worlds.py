@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final
 
 from sandbox.cdp import CdpError
@@ -47,6 +48,24 @@ SOURCE: Final = f"{_SCRIPT}({_CONFIG})"
 """Evaluates to the page script's operations; safe to evaluate any number of times."""
 LOOK: Final = f"{_source('look.js')}({json.dumps(LOOKING)}, {SOURCE})"
 """Evaluates to the operations of a snapshot, as `SOURCE` does."""
+
+TEST_MS: Final = 250
+"""How long somebody else's expression may keep a page busy."""
+_TEST: Final = "((value) => (typeof value?.then === 'function' ? 'later' : !!value))((\nEXPRESSION\n))"
+_THROWN: Final = MappingProxyType(
+    {
+        "SyntaxError": "the test cannot be read: it must be one JavaScript expression",
+        "EvalError": "the test would have changed something, or uses what might",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What an expression came to; `met` is None where it came to nothing, `why` quotes nothing of the page."""
+
+    met: bool | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +144,34 @@ class Worlds:
             result = await self._evaluate(frame.session, context, operation, arguments, by_value=True)
         return result.get("value")
 
-    async def true(self, frame: Frame, expression: str, timeout: float) -> bool | None:  # noqa: ASYNC109 - handed on
-        """Whether an expression of somebody else's is truthy in a frame; None where it throws.
+    async def test(self, frame: Frame, expression: str, timeout: float) -> Tested:  # noqa: ASYNC109 - handed on
+        """Say whether an expression of somebody else's is truthy in a frame.
 
-        It runs in a world of its own, which knows nothing of ours, for half of `timeout` at most, and throws where it
-        would change anything (`Runtime.evaluate`, throwOnSideEffect). Raises as `Connection.call` does.
+        It runs in a world of its own, which knows nothing of ours, and throws where it would change anything
+        (`Runtime.evaluate`, throwOnSideEffect). Raises as `Connection.call` does; `TimeoutError` also when it was ended
+        after `TEST_MS`.
         """
         async with asyncio.timeout(timeout):
             params = {"frameId": frame.id, "worldName": f"{self._world}-test"}
             made = await self._connection.call("Page.createIsolatedWorld", params, frame.session, timeout)
             asked = {
-                "expression": f"!!(\n{expression}\n)", "contextId": made["executionContextId"], "silent": True,
-                "throwOnSideEffect": True, "timeout": timeout * 500, "returnByValue": True,
+                "expression": _TEST.replace("EXPRESSION", expression), "contextId": made["executionContextId"],
+                "silent": True, "throwOnSideEffect": True, "timeout": TEST_MS, "returnByValue": True,
             }  # fmt: skip
-            answer = await self._connection.call("Runtime.evaluate", asked, frame.session, timeout)
+            try:
+                answer = await self._connection.call("Runtime.evaluate", asked, frame.session, timeout)
+            except CdpError as error:
+                if "terminated" in error.message:
+                    raise TimeoutError from error
+                raise
+        thrown = answer.get("exceptionDetails")
+        if thrown is not None:
+            # What was thrown may quote the page; only these sorts are told apart.
+            return Tested(None, _THROWN.get(thrown.get("exception", {}).get("className", ""), "the test threw"))
         value = answer["result"].get("value")
-        return value if "exceptionDetails" not in answer and isinstance(value, bool) else None
+        if not isinstance(value, bool):
+            return Tested(None, "the test gave a promise; it must say true or false at once")
+        return Tested(value, "the test is true" if value else "the test is not true")
 
     async def look(self, frame: Frame, options: Mapping[str, Any], timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - handed on
         """Return what a frame shows (see `look.js`). Raises as `run` does."""

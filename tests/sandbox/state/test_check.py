@@ -47,7 +47,10 @@ PAGE = """
         ({"status": 200}, True),
         ({"status": [404, "2xx"]}, True),
         ({"status": "4xx"}, False),
+        ({"status": 200, "url": "*/page*"}, True),
+        ({"status": 200, "url": "*/account"}, False),
         ({"predicate": "document.querySelectorAll('p').length > 1"}, True),
+        ({"predicate": "document.fonts.ready"}, False),
         ({"predicate": "document.title === 'Paid'"}, False),
         ({"predicate": "shown.remove()"}, False),
         ({"not": {"predicate": "document.title = 'Paid'"}}, False),
@@ -83,7 +86,7 @@ async def test_a_hanging_page_holds_nothing_and_costs_two_seconds(alone: Any) ->
     )
     assert time.monotonic() - started < 2.5
     assert answer["met"] is False
-    assert [part["met"] for part in answer["parts"]] == [False, False, True, True]
+    assert [part["met"] for part in answer["parts"]] == [None, None, True, True]
     assert "did not answer" in answer["parts"][0]["why"]
     started = time.monotonic()
     await alone.room.mark("h")
@@ -134,3 +137,70 @@ async def test_a_page_that_redefines_everything_is_judged_all_the_same(shared: A
     predicate = "document.querySelector('#here') && document.querySelectorAll('p').length == 1 && [1].map(x => x)[0]"
     assert (await shared.room.check({"predicate": predicate}))["met"] is True
     assert (await shared.room.check({"predicate": "document.title === 'Paid'"}))["met"] is False
+
+
+async def test_a_predicate_that_hangs_does_not_hold_up_who_works_there(shared: Any) -> None:
+    """While it is watched live it is tried once in a document; at Done, and in the next document, again."""
+    await shared.open("<p>Here")
+    hangs = {"predicate": "(() => { for (;;); })()"}
+    await shared.room.mark("h")
+    said = [(await shared.room.check(hangs, live=live))["parts"][0]["why"] for live in (True, True, False)]
+    assert ["tried again" in why for why in said] == [False, True, False]
+    await shared.open("<p>There", path="/there")
+    assert "tried again" not in (await shared.room.check(hangs, live=True))["parts"][0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("(() => { throw new Error(document.title) })()", "the test threw"),
+        ("(() => { throw new (({[document.title]: class extends Error {}})[document.title])() })()", "uses what might"),
+        ("x y", "the test cannot be read"),
+        ("1); document.title; (1", "the test cannot be read"),
+        ("1)); document.title; ((1", "a promise"),
+        ("document.fonts.ready", "a promise"),
+        ("fetch('/')", "would have changed"),
+        ("document.title", "the test is true"),
+    ],
+)
+async def test_why_a_predicate_does_not_hold_quotes_no_page(shared: Any, expression: str, why: str) -> None:
+    """Neither what it throws nor what it returns leaves the keeper."""
+    await shared.open("<p>Here")
+    [part] = (await shared.room.check({"predicate": expression}))["parts"]
+    assert why in part["why"]
+    assert "A page" not in part["why"]
+
+
+FIELDS = "<form><input id=user><input id=password type=password></form><p>Here"
+PRYING: list[dict[str, Any]] = [
+    *({"selector": f"input[value^={char}]", "state": "present"} for char in "abcdefghijklmnopqrstuvwxyz"),
+    {"selector": "input:placeholder-shown"}, {"predicate": "document.querySelector('#password').value[0] === 'h'"},
+    {"predicate": "document.querySelector('[value^=h]')"}, {"not": {"predicate": "password.value.length < 5"}},
+]  # fmt: skip
+
+
+async def test_no_part_tells_what_stands_in_a_secret_field(tester: Any) -> None:
+    """In no kind of handoff, however many parts ask, also where the page writes values into attributes."""
+    await tester.open(FIELDS)
+    await tester.run("password.addEventListener('input', () => password.setAttribute('value', password.value))")
+    empty = await tester.room.check({"any": PRYING})
+    assert all(part["met"] is not None for part in empty["parts"][:-2]), empty
+    await tester.type("#password", "hunter2")
+    answer = await tester.room.check({"any": PRYING})
+    assert {part["met"] for part in answer["parts"]} == {None}
+    assert {part["why"] for part in answer["parts"]} == {answer["parts"][0]["why"]}
+    assert not answer["met"]
+    assert (await tester.room.check({"selector": "#password"}))["met"] is True
+
+
+async def test_nothing_looks_into_fields_while_all_that_is_typed_is_secret(tester: Any) -> None:
+    """Whatever the field; what the page shows besides is judged."""
+    await tester.open(FIELDS + "<div contenteditable id=note></div>")
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    await tester.type("#user", "bob")
+    await tester.type("#note", "hunter2")
+    answer = await tester.room.check({"all": [*PRYING, {"text": "hunter"}, {"text": "here"}]})
+    assert [part["met"] for part in answer["parts"]] == [*[None] * len(PRYING), False, True]
+    await tester.room.blank_secrets()
+    assert (await tester.room.check({"predicate": "user.value === ''"}))["met"] is True
