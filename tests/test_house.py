@@ -83,3 +83,14 @@ def test_tests_mirror_the_rooms() -> None:
         for folder in (ROOT / "tests" / room).rglob("*"):
             if folder.is_dir() and folder.name not in {"__pycache__", "node", "console", "data"}:
                 assert (ROOT / folder.relative_to(ROOT / "tests")).exists(), folder
+
+
+def test_the_bugs_of_others_have_tests() -> None:
+    """docs/lock.md names, for each of its fifteen groups of bugs seen elsewhere, tests that are there."""
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", (ROOT / "docs/lock.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 16))
+    for number, cell in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", cell)
+        assert named, f"group {number} names no test"
+        for path, test in named:
+            assert re.search(rf"^(async )?def {test or 'test_'}", (ROOT / path).read_text(), re.MULTILINE), (path, test)

@@ -43,6 +43,7 @@ from sandbox.words import (
 )
 from web.blockers import BlockerBoard, policies_of
 from web.conditions import ConditionBoard
+from web.idle import Idleness
 from web.keepers import Requests
 from web.metrics import Metrics
 from web.settings import Settings
@@ -53,6 +54,9 @@ ADOPT_AGAIN_S: Final = 0.5
 
 SERVER: Final = "server"
 """The owner of sandboxes that no token opened."""
+
+LONGEST_LOOK_S: Final = 30.0
+"""Idle sandboxes are looked for at least this often."""
 
 type Wire = dict[str, Any]
 
@@ -80,6 +84,7 @@ class Sandboxes:
         self._leaving = False
         self.board = BlockerBoard()
         self.conditions = ConditionBoard()
+        self.idleness = Idleness()
         broker.subscribe(self._changed)
         broker.subscribe(self.conditions.changed)
 
@@ -218,6 +223,7 @@ class Sandboxes:
                 refused = int(params.get("refused") or 0)
                 self._metrics.refused.inc(max(0, refused - self._refused.get(sandbox, 0)))
                 self._refused[sandbox] = refused
+                self.idleness.agents(sandbox, int(params.get("clients") or 0))
             case "blockers":
                 self.board.heard(sandbox, params)
             case "condition":
@@ -239,6 +245,17 @@ class Sandboxes:
         await self._broker.close(sandbox, reason)
         await self._end(sandbox, reason)
         await self._settled(sandbox)
+
+    async def reap(self) -> None:
+        """Close what nobody has needed for long, again and again, until cancelled; at once where nothing is to be."""
+        limit = self._settings.idle_sandbox_s
+        while limit:
+            for view in self._broker.views():
+                agents = view.phase is Phase.AGENT
+                if self.idleness.idle_for(view.sandbox, self._clock.monotonic(), agent_has_control=agents) >= limit:
+                    log.info("sandbox.idle", sandbox=view.sandbox)
+                    await self.close(view.sandbox, f"nobody had used it for {limit:g} s")
+            await asyncio.sleep(min(limit / 4, LONGEST_LOOK_S))
 
     async def close_all(self, reason: str) -> None:
         """Close every sandbox: the server stops on purpose."""
@@ -279,6 +296,7 @@ class Sandboxes:
             return
         self._refused.pop(sandbox, None)
         self.board.forget(sandbox)
+        self.idleness.forget(sandbox)
         try:
             await self._fleet.close(sandbox)
         except BatonError as error:

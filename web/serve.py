@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import http.server
 import io
 import os
@@ -93,6 +94,7 @@ async def running(
             task.add_done_callback(lambda _task: state.stopped.set())
             while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
+            _settle_memory()
             yield state
         finally:
             if not state.keep_sandboxes:
@@ -102,6 +104,15 @@ async def running(
             server.should_exit = True
             if task is not None:
                 await task
+
+
+def _settle_memory() -> None:
+    """Leave what is there for good (modules, recovered sandboxes) out of later searches for garbage.
+
+    With 10,000 open handoffs one full search stands in everybody's way for a quarter of a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _listen(settings: Settings) -> socket.socket:

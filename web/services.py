@@ -66,6 +66,7 @@ class Services:
             asyncio.create_task(self.broker.run(), name="broker"),
             asyncio.create_task(self.desk.run(), name="approvals"),
             asyncio.create_task(self.notifier.run(), name="notifier"),
+            asyncio.create_task(self.sandboxes.reap(), name="idle sandboxes"),
         ]
 
     async def stop(self, *, close_sandboxes: bool = False, reason: str = "the server stopped") -> None:

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     adoption_s: float = Field(
         60, gt=0, description="How long a keeper waits for the next server before it ends itself."
     )
+    idle_sandbox_s: float = Field(
+        3600, ge=0,
+        description="A sandbox that no agent is connected to, nobody looks at and no human holds or is awaited in "
+        "is closed after this time; 0 means never.",
+    )  # fmt: skip
     launch_s: float = Field(60, gt=0, description="How long a sandbox may take to start.")
 
     blockers: str = Field(

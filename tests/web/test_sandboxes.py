@@ -51,6 +51,26 @@ async def test_the_limit(tmp_path: Path) -> None:
     assert "BATON_MAX_SANDBOXES" in answer.json()["message"]
 
 
+async def test_no_sandbox_is_reaped_while_a_human_is_awaited(tmp_path: Path) -> None:
+    """An idle sandbox is closed and says why; one in which a human is awaited, or holds control, never is."""
+    async with serving(quick(tmp_path, idle_sandbox_s=1.0)) as server:
+        await server.token("agent", Role.AGENT)
+        awaited, idle = await server.open(), await server.open()
+        asked = await server.call(
+            "POST", f"/v1/sandboxes/{awaited['id']}/handoffs", "agent", json={"kind": "captcha", "instructions": "Help"}
+        )
+        assert asked.status_code == 201
+
+        await eventually(lambda: idle["id"] not in {view.sandbox for view in server.services.broker.views()})
+        await asyncio.sleep(1.5)
+
+        gone = (await server.call("GET", f"/v1/sandboxes/{idle['id']}", "agent")).json()
+        kept = (await server.call("GET", f"/v1/sandboxes/{awaited['id']}", "agent")).json()
+        assert (gone["state"], kept["state"]) == ("closed", "waiting")
+        await server.call("POST", f"/v1/handoffs/{asked.json()['id']}/cancel", "agent")
+        await eventually(lambda: not server.services.broker.views())
+
+
 async def test_a_browser_that_dies(server: Served) -> None:
     """When the browser dies the handoff ends as failed with that reason, and nothing of the sandbox is left."""
     sandbox = (await server.open())["id"]

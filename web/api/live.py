@@ -33,7 +33,7 @@ async def live(websocket: WebSocket, sandbox: str, way: Literal["socket", "datag
     except BatonError as error:
         await refuse(websocket, error, browser=True)
         return
-    with services.metrics.viewers.track_inprogress():
+    with services.metrics.viewers.track_inprogress(), services.sandboxes.idleness.looked_at(SandboxId(sandbox)):
         async with credential_ends(services.access, caller, recheck) as ended:
             await websocket.accept()
             datagrams = services.datagrams if way == "datagrams" or (way is None and is_far(websocket)) else None
