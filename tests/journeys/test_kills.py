@@ -88,7 +88,12 @@ async def kill_server(state: str, server: Server, sandbox: str, agent: Agent, hu
     return handoff
 
 
-@pytest.mark.parametrize("state", ["asked", "waiting", "held", "parked", "returning", "resolved"])
+def often(*states: str, rarely: tuple[str, ...]) -> list[Any]:
+    """Return the states as parameters; the rare ones run in the full suite, each costs ten seconds."""
+    return [*states, *(pytest.param(state, marks=pytest.mark.full) for state in rarely)]
+
+
+@pytest.mark.parametrize("state", often("held", "returning", rarely=("asked", "waiting", "parked", "resolved")))
 async def test_a_killed_server_loses_nothing(
     state: str, server: Server, human: Operator, agent: tuple[Agent, dict[str, Any]]
 ) -> None:
@@ -142,7 +147,7 @@ async def kill_keeper(state: str, server: Server, sandbox: str, agent: Agent, hu
     return str(handoff["id"])
 
 
-@pytest.mark.parametrize("state", ["asked", "waiting", "held", "parked", "returning"])
+@pytest.mark.parametrize("state", often("held", rarely=("asked", "waiting", "parked", "returning")))
 async def test_a_killed_keeper_fails_the_handoff_and_leaves_nothing(
     state: str, server: Server, human: Operator, agent: tuple[Agent, dict[str, Any]]
 ) -> None:
