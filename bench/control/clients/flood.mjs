@@ -45,5 +45,5 @@ while (!stopped) {
   await new Promise(resolve => setTimeout(resolve, BATCH_MS));
 }
 await new Promise(resolve => setTimeout(resolve, 500));
-console.log(JSON.stringify(told));
-process.exit(0);
+// A pipe takes no more than it has room for at once: to exit before it is empty would cut the line.
+process.stdout.write(`${JSON.stringify(told)}\n`, () => process.exit(0));
