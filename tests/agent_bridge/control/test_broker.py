@@ -159,6 +159,26 @@ async def test_a_condition_is_checked_at_done(world: World, broker: Broker, ask:
     assert "handoff/refused" in await world.kinds()
 
 
+@pytest.mark.parametrize("kind", ["credentials", "one_time_code", "payment"])
+async def test_of_a_secret_handoff_the_agent_hears_the_whole_alone(
+    world: World, broker: Broker, ask: AskFor, kind: str
+) -> None:
+    """Parts could spell out what was typed: they are the operator's, the agent's result has one verdict."""
+    condition = {"any": [{"text": "a"}, {"text": "b"}]}
+    await ask(kind, condition=condition)
+    taken = await broker.take(SB, ANN)
+    parts = [{"condition": {"text": each}, "met": each == "b", "why": f"why {each}"} for each in "ab"]
+    world.link.check_answer = {"met": True, "parts": parts}
+
+    shown = await broker.check(SB, ANN, taken.epoch)
+    over = await broker.done(SB, ANN, taken.epoch)
+
+    assert shown["parts"] == parts
+    assert over.result is not None
+    whole = [{"condition": condition, "met": True, "why": ""}]
+    assert over.result["verification"] == {"verified": True, "parts": whole, "overridden": None}
+
+
 async def test_a_condition_that_throws_does_not_hold(world: World, broker: Broker, ask: AskFor) -> None:
     """A condition that cannot be evaluated is not met and says why; the operator can override it."""
     await ask(condition={"url": "*ok*"})

@@ -83,6 +83,24 @@ async def test_not_approved_is_not_performed(rig: Rig, raw: Raw) -> None:
     assert await rig.js("acts") == 0
 
 
+@pytest.mark.usefixtures("states")
+@pytest.mark.parametrize(
+    "method", ["Baton.approve", "Baton.approvalDecided", "Baton.decideApproval", "approval.decided", "approval.use"]
+)
+async def test_an_agent_cannot_approve_its_own_request(rig: Rig, raw: Raw, method: str) -> None:
+    """Over CDP no message decides: neither what the agent is told by, nor what server and keeper say to each other."""
+    session = await raw.page(rig.page().target)
+    pending = (await raw.call("Baton.requestApproval", ASK, session))["approval"]
+    said = {"approval": pending, "state": "approved", "decision": {"state": "approved"}, "page_state": "as it was"}
+    for where in (session, None):
+        with pytest.raises(Refused):
+            await raw.call(method, said, where)
+    with pytest.raises(Refused, match="is pending"):
+        await raw.call("Baton.perform", {**said, "approval": pending}, session)
+    assert rig.authority.approvals[pending]["state"] == "pending"
+    assert await rig.js("acts") == 0
+
+
 async def test_bound_to_the_pages_state(rig: Rig, raw: Raw, states: dict[str, str]) -> None:
     """Where the page means something else, before the approval is used or while it is, nothing is sent."""
     session = await raw.page(rig.page().target)

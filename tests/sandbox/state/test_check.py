@@ -204,3 +204,14 @@ async def test_nothing_looks_into_fields_while_all_that_is_typed_is_secret(teste
     assert [part["met"] for part in answer["parts"]] == [*[None] * len(PRYING), False, True]
     await tester.room.blank_secrets()
     assert (await tester.room.check({"predicate": "user.value === ''"}))["met"] is True
+
+
+async def test_what_the_page_took_out_of_a_field_is_not_asked_for_either(tester: Any) -> None:
+    """No field is filled any more, but in a secret lease the page may have put what was typed anywhere."""
+    await tester.open(FIELDS)
+    await tester.run("user.addEventListener('input', () => { document.title += user.value; user.value = '' })")
+    await tester.room.mark("h")
+    tester.room.secret_lease(True)
+    await tester.type("#user", "bob")
+    [part] = (await tester.room.check({"predicate": "document.title.includes('b')"}))["parts"]
+    assert (part["met"], "what is typed now is secret" in part["why"]) == (None, True)

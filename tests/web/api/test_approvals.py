@@ -32,6 +32,7 @@ async def test_an_agent_cannot_approve_its_own_request(server: Served) -> None:
         path = f"/v1/approvals/{approval}/{verb}"
         for who in ("agent", "agent-2", "admin", "qa"):
             assert (await server.call("POST", path, who, json={})).status_code == 403
+        assert (await server.call("POST", path, json={})).status_code == 401
         stolen = {"Authorization": f"Bearer {capability}"}
         assert (await server.call("POST", path, headers=stolen, json={})).status_code == 401
         assert (await server.call("POST", f"{path}?token={capability}", json={})).status_code == 401
