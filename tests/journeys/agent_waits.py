@@ -38,8 +38,9 @@ async def main(url: str) -> None:
             if leave_mark:
                 await page.evaluate("() => { window.mark = 'left by the agent' }")
             mark, since, at, text = await page.evaluate(LOOK)
-            say(event="page", sandbox=sandbox.id, target=target, mark=mark, since=since, url=at, text=text)
+            # Closed before it is said: the test may hold the keeper still from then on, and it holds the socket's end.
             await browser.close()
+            say(event="page", sandbox=sandbox.id, target=target, mark=mark, since=since, url=at, text=text)
 
         await look(leave_mark=True)
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -1,21 +1,30 @@
-"""Pages without a network in a real Chromium, read as the detector reads them."""
+"""Pages without a network in a real Chromium, read as the detector reads them.
+
+Playwright shows them; they are read on Baton's own pipe, as a keeper does, so that no driver's time is measured.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import CDPSession, Error, Page, Request, Route, async_playwright
+from playwright.async_api import Error, Page, Request, Route, async_playwright
 
 from sandbox.blockers.detect import detect
 from sandbox.blockers.facts import Facts, Scan
 from sandbox.blockers.scan import SOURCE
 from sandbox.blockers.words import Finding
-from sandbox.browser import find_chromium
+from sandbox.browser import launch
+from sandbox.cdp import Connection
+from sandbox.screen import Size
+from web.demo.sites import free_port
 
 _LOAD_MS: Final = 15_000
 
@@ -36,8 +45,8 @@ class Read:
 class Reader:
     """One tab that shows markup as if it had come from any address; everything else it asks for fails."""
 
-    def __init__(self, page: Page, cdp: CDPSession) -> None:
-        self._page, self._cdp = page, cdp
+    def __init__(self, page: Page, connection: Connection, session: str) -> None:
+        self._page, self._connection, self._session = page, connection, session
         self._answer: dict[str, Any] | None = None
         self._given: Mapping[str, str] = {}
 
@@ -73,10 +82,10 @@ class Reader:
         return await self._page.evaluate(script, argument)
 
     async def read(self, url: str, status: int | None = 200, headers: Mapping[str, str] | None = None) -> Read:
-        """Read what is shown and decide, timed once the page has been laid out. Raises Playwright's `Error`."""
-        tree = (await self._cdp.send("Page.getFrameTree"))["frameTree"]
+        """Read what is shown and decide, timed once the page has been laid out. Raises `CdpError`."""
+        tree = (await self._send("Page.getFrameTree"))["frameTree"]
         contexts = [(frame, await self._world(frame)) for frame in _frames(tree)]
-        await self._cdp.send("Page.getLayoutMetrics")
+        await self._send("Page.getLayoutMetrics")
         began = time.perf_counter()
         first, *rest = await asyncio.gather(
             *(self._scan(*context, main=at == 0) for at, context in enumerate(contexts)), return_exceptions=True
@@ -88,14 +97,17 @@ class Reader:
         findings = detect(facts)
         return Read(facts, findings, (time.perf_counter() - began) * 1000)
 
+    async def _send(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        return await self._connection.call(method, params, self._session)
+
     async def _world(self, frame: str) -> int:
-        made = await self._cdp.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "reader"})
+        made = await self._send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "reader"})
         context: int = made["executionContextId"]
         return context
 
     async def _scan(self, frame: str, context: int, *, main: bool) -> Scan:
         params = {"expression": SOURCE, "contextId": context, "returnByValue": True}
-        answer = await self._cdp.send("Runtime.evaluate", params)
+        answer = await self._send("Runtime.evaluate", params)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return Scan.from_wire(frame, answer["result"]["value"], main=main)
@@ -108,13 +120,21 @@ def _frames(tree: dict[str, Any]) -> list[str]:
 @contextlib.asynccontextmanager
 async def opened(*, scripts: bool = True) -> AsyncIterator[Reader]:
     """A reader in a Chromium of its own, with the pages' scripts running or not."""
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-        context = await browser.new_context(java_script_enabled=scripts, viewport={"width": 1280, "height": 800})
-        page = await context.new_page()
-        reader = Reader(page, await context.new_cdp_session(page))
-        await reader.start()
-        try:
+    profile, port = Path(tempfile.mkdtemp(prefix="bench-reader-")), free_port()
+    browser = await launch(profile, Size(1280, 800), extra=(f"--remote-debugging-port={port}",))
+    try:
+        async with async_playwright() as driver:
+            shown = await driver.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+            context = await shown.new_context(java_script_enabled=scripts, viewport={"width": 1280, "height": 800})
+            page = await context.new_page()
+            target = (await (await context.new_cdp_session(page)).send("Target.getTargetInfo"))["targetInfo"][
+                "targetId"
+            ]
+            attach = {"targetId": target, "flatten": True}
+            session = (await browser.connection.call("Target.attachToTarget", attach))["sessionId"]
+            reader = Reader(page, browser.connection, session)
+            await reader.start()
             yield reader
-        finally:
-            await browser.close()
+    finally:
+        await browser.close()
+        shutil.rmtree(profile, ignore_errors=True)
