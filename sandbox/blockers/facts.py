@@ -55,16 +55,11 @@ class Field:
     autocomplete: str = ""
     visible: bool = True
     length: int = 0
-    selector: str = ""
-    box: Box | None = None
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Self:
         """Read what scan.js says."""
-        return cls(
-            data["type"], data["name"], data["label"], data["autocomplete"], data["visible"], data["length"],
-            data["selector"], _box(data["box"]),
-        )  # fmt: skip
+        return cls(data["type"], data["name"], data["label"], data["autocomplete"], data["visible"], data["length"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +86,10 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something the rules had scan.js look for: `name` is the rule's; or an iframe, an image or a script by address."""
+    """Something the rules had scan.js look for: `name` is the rule's; or an iframe or an image by its address.
+
+    Those two have no place: no rule says where they stand.
+    """
 
     name: str
     visible: bool = True
@@ -102,7 +100,9 @@ class Mark:
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Self:
         """Read what scan.js says."""
-        return cls(data["name"], data["visible"], data["selector"], _box(data["box"]), data.get("about", ""))
+        return cls(
+            data["name"], data["visible"], data.get("selector", ""), _box(data.get("box")), data["about"]
+        )
 
 
 @dataclass(frozen=True, slots=True)

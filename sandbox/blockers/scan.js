@@ -5,17 +5,22 @@
   const MOST = { forms: 40, fields: 300, buttons: 60, overlays: 12, marks: 6, iframes: 40, images: 300, scripts: 150 };
   const TEXT = 4000;
   const NODES = 10000;
-  const UNREAD = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'TEMPLATE', 'OPTION', 'svg', 'TEXTAREA', 'IFRAME']);
+  const UNREAD = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'OPTION', 'svg', 'text', 'title', 'TEXTAREA', 'IFRAME']);
   const images = new RegExp(config.images, 'i');
 
   const short = (/** @type {unknown} */ text, most = 120) =>
     String(text ?? '').slice(0, most * 4).replace(/\s+/g, ' ').trim().slice(0, most);
 
+  // Elements that cannot have a shadow root are left to the selector: each that comes here costs a wrapper.
+  const HOSTS = `*:not(a, b, i, em, strong, img, br, hr, ul, ol, li, dl, dt, dd, table, thead, tbody, tr, td, th, form,
+    label, input, button, select, option, optgroup, textarea, fieldset, legend, script, noscript, style, link, meta,
+    title, head, html, iframe, picture, source, video, audio, canvas, figure, small, time, svg, svg *)`;
+
   /** @returns {(Document | ShadowRoot)[]} */
   function roots() {
     const found = /** @type {(Document | ShadowRoot)[]} */ ([document]);
     for (let at = 0; at < found.length && at < 100; at += 1) {
-      for (const element of found[at].querySelectorAll('*')) if (element.shadowRoot) found.push(element.shadowRoot);
+      for (const element of found[at].querySelectorAll(HOSTS)) if (element.shadowRoot) found.push(element.shadowRoot);
     }
     return found;
   }
@@ -54,26 +59,22 @@
     short(['id', 'class', 'name', 'action', 'aria-label', 'role', 'data-testid']
       .map((name) => element.getAttribute(name) || '').join(' '), 300);
 
-  // By hand: a TreeWalker calls its filter across the binding for each node, which costs three times as much.
+  // A walker over text alone makes no wrapper for what stands between; a filter would be called for each node.
   function reading(/** @type {Node} */ root, most = TEXT, seen = /** @type {(e: Element) => boolean} */ (() => true)) {
     const parts = [];
+    const readable = /** @type {Map<Node | null, boolean>} */ (new Map());
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     let length = 0;
-    let left = NODES;
-    for (let node = root.firstChild; node && length < most && (left -= 1) > 0; ) {
-      let down = null;
-      if (node.nodeType === Node.TEXT_NODE) {
-        const text = short(/** @type {Text} */ (node).data, TEXT);
-        if (text) parts.push(text);
-        if (text) length += text.length + 1;
-      } else if (node.nodeType === Node.ELEMENT_NODE && node.firstChild && !UNREAD.has(node.nodeName)) {
-        if (seen(/** @type {Element} */ (node))) down = node.firstChild;
-      }
-      let next = down || node.nextSibling;
-      while (!next && node.parentNode && node.parentNode !== root) {
-        node = node.parentNode;
-        next = node.nextSibling;
-      }
-      node = next;
+    for (let left = NODES; length < most && left > 0; left -= 1) {
+      const node = /** @type {Text | null} */ (texts.nextNode());
+      if (!node) break;
+      if (!/\S/.test(node.data)) continue;
+      const parent = node.parentElement;
+      if (!readable.has(parent)) readable.set(parent, !parent || (!UNREAD.has(parent.nodeName) && seen(parent)));
+      if (!readable.get(parent)) continue;
+      const text = short(node.data, TEXT);
+      parts.push(text);
+      length += text.length + 1;
     }
     return { text: parts.join(' ').slice(0, most), length };
   }
@@ -81,11 +82,20 @@
   // Not by opacity, which asks every ancestor: this is called for each element that holds text.
   const visible = (/** @type {Element} */ element) => element.checkVisibility({ visibilityProperty: true });
 
+  // Asked of the labels, once: a field that is asked for its labels looks for them in all of its form.
+  const labels = /** @type {Map<Element | null, (string | null)[]>} */ (new Map());
+  function readLabels(/** @type {(Document | ShadowRoot)[]} */ all) {
+    for (const root of all) {
+      for (const each of root.querySelectorAll('label')) {
+        if (each.control) labels.set(each.control, [...(labels.get(each.control) || []), each.textContent]);
+      }
+    }
+  }
+
   function label(/** @type {HTMLInputElement} */ field) {
     const named = (field.getAttribute('aria-labelledby') || '').split(/\s+/)
       .map((id) => (id && /** @type {Document} */ (field.getRootNode()).getElementById?.(id)?.textContent) || '');
-    const own = [...(field.labels || [])].map((each) => each.textContent);
-    const texts = [...own, ...named, field.getAttribute('aria-label'), field.placeholder, field.title];
+    const texts = [...(labels.get(field) || []), ...named, field.getAttribute('aria-label'), field.placeholder, field.title];
     if (!texts.some((text) => text && text.trim())) texts.push(before(field));
     return short(texts.filter(Boolean).join(' '), 200);
   }
@@ -111,16 +121,13 @@
       : button.innerText || button.getAttribute('aria-label') || button.title, 60);
 
   function readField(/** @type {HTMLInputElement} */ field) {
-    const seen = shown(field);
     return {
       type: field.localName === 'input' ? field.type : field.localName,
       name: short(`${field.getAttribute('name') || ''} ${field.id}`, 120),
       label: label(field),
       autocomplete: short(field.getAttribute('autocomplete'), 60),
-      visible: seen,
+      visible: shown(field),
       length: field.maxLength > 0 ? field.maxLength : 0,
-      selector: seen ? selector(field) : '',
-      box: seen ? box(field) : null,
     };
   }
 
@@ -134,6 +141,7 @@
 
   // Fields that belong to no form make one of their own, for each root.
   function readForms(/** @type {(Document | ShadowRoot)[]} */ all) {
+    readLabels(all);
     const groups = new Map();
     let count = 0;
     for (const root of all) {
@@ -169,8 +177,11 @@
   }
 
   // An element without size may still be a widget, or a picture, that has not come yet.
-  const readMark = (/** @type {Element} */ element, /** @type {string} */ name, seen = visible) =>
-    ({ name, visible: seen(element), selector: selector(element), box: box(element), about: about(element) });
+  const readMark = (/** @type {Element} */ element, /** @type {string} */ name) =>
+    ({ name, visible: visible(element), selector: selector(element), box: box(element), about: about(element) });
+
+  const readPart = (/** @type {Element} */ element, /** @type {string} */ name, seen = visible) =>
+    ({ name, visible: seen(element), about: about(element) });
 
   function readMarks(/** @type {(Document | ShadowRoot)[]} */ all) {
     const found = [];
@@ -186,11 +197,13 @@
   // What covers the page is found by looking at points of the viewport, which costs far less than asking every style.
   function readOverlays(/** @type {(Document | ShadowRoot)[]} */ all) {
     const found = new Set();
+    const asked = new Set();
     for (const x of [0.1, 0.5, 0.9]) {
       for (const y of [0.05, 0.5, 0.95]) {
         for (const hit of document.elementsFromPoint(innerWidth * x, innerHeight * y).slice(0, 6)) {
           for (let at = /** @type {Element | null} */ (hit), up = 0; at && up < 12; at = at.parentElement, up += 1) {
-            if (at === document.body || at === document.documentElement) break;
+            if (at === document.body || at === document.documentElement || asked.has(at)) break;
+            asked.add(at);
             if (/^(fixed|sticky)$/.test(getComputedStyle(at).position)) found.add(at);
           }
         }
@@ -234,11 +247,11 @@
     buttons: pick('button, [role="button"], input[type=submit], input[type=button]').slice(0, MOST.buttons)
       .filter(shown).map(caption).filter(Boolean),
     iframes: pick('iframe').slice(0, MOST.iframes)
-      .map((each) => readMark(each, short(/** @type {any} */ (each).src || each.getAttribute('data-src'), 300), shown)),
+      .map((each) => readPart(each, short(/** @type {any} */ (each).src || each.getAttribute('data-src'), 300), shown)),
     images: pick('img, input[type=image], canvas, audio').slice(0, MOST.images)
       .filter((each) => images.test(`${each.getAttribute('src') || ''} ${about(each)} ${each.getAttribute('alt') || ''}`))
       .slice(0, 10)
-      .map((each) => readMark(each, short(`${each.getAttribute('src') || ''} ${each.getAttribute('alt') || ''}`, 200))),
+      .map((each) => readPart(each, short(`${each.getAttribute('src') || ''} ${each.getAttribute('alt') || ''}`, 200))),
     scripts: [...document.scripts].slice(0, MOST.scripts).map((each) => each.src.slice(0, 300)).filter(Boolean),
     marks: readMarks(all),
     overlays: readOverlays(all),
