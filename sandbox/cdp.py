@@ -19,9 +19,6 @@ type RawReply = Callable[[bytes], None]
 type RawEvent = Callable[[str, dict[str, Any], bytes], None]
 type RawHook = Callable[[bytes], None]
 
-_LIMIT = 256 * 1024 * 1024
-
-
 _TAIL = len(',"sessionId":"') + 32 + len('"}')
 """Chromium writes the session last, 32 hex digits; quotes inside other strings are escaped: nothing else looks so."""
 
@@ -43,19 +40,22 @@ class CdpError(BatonError):
     kind = Kind.DOWN
 
 
-class Connection:
-    """The one owner of a pipe. Create it with `open`; after `close` or the browser's end every call raises `Gone`."""
+class Connection(asyncio.Protocol):
+    """The one owner of a pipe. Create it with `open`; after `close` or the browser's end every call raises `Gone`.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+    A message is dispatched in the callback that read its last byte: no task wakes up in between.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._transport: asyncio.BaseTransport | None = None
+        self._parts: list[bytes] = []
         self._next_id = 0
         self._replies: dict[int, RawReply] = {}
         self._listeners: dict[str | None, list[Listener]] = {}
         self._taps: list[RawEvent] = []
         self._hooks: dict[str, RawHook] = {}
         self._ended = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "ended" if self._ended.is_set() else "open"
@@ -65,14 +65,12 @@ class Connection:
     async def open(cls, read_fd: int, write_fd: int) -> Connection:
         """Take over both descriptors: `read_fd` is what Chromium writes (its fd 4), `write_fd` what it reads (fd 3)."""
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_LIMIT)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(read_fd, "rb", buffering=0))  # noqa: SIM115, ASYNC230 - the transport owns it
         transport, protocol = await loop.connect_write_pipe(
             asyncio.streams.FlowControlMixin,
             open(write_fd, "wb", buffering=0),  # noqa: SIM115, ASYNC230 - the transport owns it
         )
-        connection = cls(reader, asyncio.StreamWriter(transport, protocol, None, loop))
-        connection._pump = asyncio.create_task(connection._read(), name="cdp-pump")
+        connection = cls(asyncio.StreamWriter(transport, protocol, None, loop))
+        await loop.connect_read_pipe(lambda: connection, open(read_fd, "rb", buffering=0))  # noqa: SIM115, ASYNC230 - the transport owns it
         return connection
 
     @property
@@ -157,20 +155,33 @@ class Connection:
 
     async def close(self) -> None:
         """Let go of the pipe; every waiting call raises `Gone`."""
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
         self._finish()
 
-    async def _read(self) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`: what came of the pipe, cut anywhere."""
+        *ends, rest = data.split(b"\0")
         try:
-            while True:
-                raw = (await self._reader.readuntil(b"\0"))[:-1]
-                self._dispatch(raw)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
+            for end in ends:
+                raw = end
+                if self._parts:
+                    raw = b"".join((*self._parts, end))
+                    self._parts.clear()
+                if not self._ended.is_set():
+                    self._dispatch(raw)
+        except Exception:
+            # What a message would have taught is lost: nothing that comes after it can be trusted.
             self._finish()
+            raise
+        if rest:
+            self._parts.append(rest)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """See `asyncio.Protocol`: Chromium has closed its end."""
+        self._finish()
 
     def _dispatch(self, raw: bytes) -> None:
         if raw.startswith(b'{"id":'):
@@ -194,6 +205,8 @@ class Connection:
             return
         self._ended.set()
         self._writer.close()
+        if self._transport is not None:
+            self._transport.close()
         gone = b'{"id":0,"error":{"code":-32011,"message":"the browser has ended","baton":"gone"}}'
         waiting, self._replies = self._replies, {}
         for on_reply in waiting.values():

@@ -100,9 +100,7 @@ class Mark:
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Self:
         """Read what scan.js says."""
-        return cls(
-            data["name"], data["visible"], data.get("selector", ""), _box(data.get("box")), data["about"]
-        )
+        return cls(data["name"], data["visible"], data.get("selector", ""), _box(data.get("box")), data["about"])
 
 
 @dataclass(frozen=True, slots=True)
