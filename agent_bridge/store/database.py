@@ -20,10 +20,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -51,9 +52,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = asyncio.Lock()
-        self._writer = _engine(path, "BEGIN IMMEDIATE", 1)
-        self._readers = _engine(path, "BEGIN", READERS)
-        self._group = _Group(path)
+        file = _File(path)
+        self._writer = _engine(file, "BEGIN IMMEDIATE", 1)
+        self._readers = _engine(file, "BEGIN", READERS)
+        self._group = _Group(file)
         self._waiting: list[_Work] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -170,11 +172,11 @@ class _Work:
 class _Group:
     """Commits works in a thread of its own, on a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: _File) -> None:
         self.thread = ThreadPoolExecutor(1, "store")
-        self._path = path
-        self._engine = create_engine(f"sqlite:///{path}", pool_size=1, max_overflow=0, hide_parameters=True)
-        _prepare(self._engine, "BEGIN IMMEDIATE")
+        self._path = file.path
+        self._engine = create_engine(file.url("sqlite"), pool_size=1, max_overflow=0, hide_parameters=True)
+        _prepare(self._engine, "BEGIN IMMEDIATE", file)
 
     def commit(self, batch: Sequence[_Work]) -> list[Any]:
         """Return what each work returned or raised. One that fails is left out, and the others are run again.
@@ -190,6 +192,8 @@ class _Group:
         except IntegrityError as error:
             if len(batch) == 1:
                 return [error]
+        except StoreDown as error:
+            return [error] * len(batch)
         except (DatabaseError, PoolTimeout) as error:
             return [_down(self._path, error)] * len(batch)
         except Exception as error:  # noqa: BLE001 - it is handed to whoever wanted it written
@@ -207,17 +211,46 @@ def _down(path: Path, error: Exception) -> StoreDown:
     return StoreDown(f"the database {path.name} cannot be used ({why}); nothing was changed", reason=why)
 
 
-def _engine(path: Path, begin: str, connections: int) -> AsyncEngine:
+class _File:
+    """The file that was opened. An open connection would go on writing into one that is no longer there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened = self._now()
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def url(self, driver: str) -> URL:
+        """Return an address that never makes an empty database where there is none."""
+        return URL.create(driver, database=f"file:{quote(str(self.path))}", query={"mode": "rw", "uri": "true"})
+
+    def check(self) -> None:
+        """Raise `StoreDown` where the path no longer leads to the file that was opened."""
+        if (now := self._now()) != self._opened:
+            why = "its file is gone" if now is None else "its file was replaced while it was open"
+            raise StoreDown(
+                f"the database {self.path.name} cannot be used ({why}); put it back, or start Baton again on what is "
+                "there; nothing was changed",
+                reason=why,
+            )
+
+
+def _engine(file: _File, begin: str, connections: int) -> AsyncEngine:
     # Values stay out of errors, which are logged.
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=connections, max_overflow=0, pool_timeout=30, hide_parameters=True
+        file.url("sqlite+aiosqlite"), pool_size=connections, max_overflow=0, pool_timeout=30, hide_parameters=True
     )
 
-    _prepare(engine.sync_engine, begin)
+    _prepare(engine.sync_engine, begin, file)
     return engine
 
 
-def _prepare(engine: Engine, begin: str) -> None:
+def _prepare(engine: Engine, begin: str, file: _File) -> None:
     # sqlite3 would begin transactions by itself, and late; SQLAlchemy begins them here, and says how.
     @event.listens_for(engine, "connect")
     def connect(dbapi: Any, _record: object) -> None:
@@ -229,6 +262,7 @@ def _prepare(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
+        file.check()
         connection.exec_driver_sql(begin)
 
 

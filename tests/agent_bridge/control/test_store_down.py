@@ -96,3 +96,34 @@ async def test_the_disk_is_full(broker: Broker, world: World, ask: AskFor) -> No
     assert not world.link.gate_is_open
     await _pragma(world.database, f"PRAGMA max_page_count={before}")
     assert (await broker.done(SB, ANN, taken.epoch, "n" * 4000)).state is HandoffState.RESOLVED
+
+
+async def test_gone_and_back(broker: Broker, world: World, ask: AskFor) -> None:
+    """Nothing is written into a file that is no longer there, nor an empty one made; with it back all goes on."""
+    handoff = await ask()
+    taken = await broker.take(SB, ANN)
+    kinds = await world.kinds()
+    away = world.database.path.with_suffix(".away")
+    world.database.path.rename(away)
+    with pytest.raises(StoreDown, match="its file is gone"):
+        await broker.done(SB, ANN, taken.epoch)
+    with pytest.raises(StoreDown, match="its file is gone"):
+        await world.kinds()
+    assert not world.database.path.exists()
+    assert not world.link.gate_is_open
+    away.rename(world.database.path)
+    assert await world.kinds() == kinds
+    assert (await broker.done(SB, ANN, taken.epoch)).id == handoff.id
+    assert world.link.gate_is_open
+
+
+async def test_another_file_in_its_place(broker: Broker, world: World, ask: AskFor) -> None:
+    """A restored backup is not written into behind its back: Baton is to be started again."""
+    await ask()
+    taken = await broker.take(SB, ANN)
+    path = world.database.path
+    path.rename(path.with_suffix(".away"))
+    path.write_bytes(path.with_suffix(".away").read_bytes())
+    with pytest.raises(StoreDown, match="replaced"):
+        await broker.done(SB, ANN, taken.epoch)
+    assert (await broker.view(SB)).phase is Phase.HELD
