@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import permutations
 from typing import Any
 
@@ -18,7 +17,7 @@ ORDERS = list(permutations(("server", "agent", "operator")))
 
 
 @pytest.fixture
-async def server(shared_server: Server) -> AsyncIterator[Server]:
+async def server(shared_server: Server) -> Server:
     """The module's server, up again after whatever the test before did to it."""
     if not shared_server.up:
         await shared_server.start()
