@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sandbox.words import BatonError, Gone, Kind
 
@@ -18,6 +18,9 @@ type Listener = Callable[[str, dict[str, Any]], None]
 type RawReply = Callable[[bytes], None]
 type RawEvent = Callable[[str, dict[str, Any], bytes], None]
 type RawHook = Callable[[bytes], None]
+
+LONGEST: Final = 256 * 1024 * 1024
+"""Bytes of one message; a page that makes Chromium say more loses its browser, not the keeper its memory."""
 
 _TAIL = len(',"sessionId":"') + 32 + len('"}')
 """Chromium writes the session last, 32 hex digits; quotes inside other strings are escaped: nothing else looks so."""
@@ -50,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._writer = writer
         self._transport: asyncio.BaseTransport | None = None
         self._parts: list[bytes] = []
+        self._begun = 0
         self._next_id = 0
         self._replies: dict[int, RawReply] = {}
         self._listeners: dict[str | None, list[Listener]] = {}
@@ -170,6 +174,7 @@ class Connection(asyncio.Protocol):
                 if self._parts:
                     raw = b"".join((*self._parts, end))
                     self._parts.clear()
+                    self._begun = 0
                 if not self._ended.is_set():
                     self._dispatch(raw)
         except Exception:
@@ -178,6 +183,9 @@ class Connection(asyncio.Protocol):
             raise
         if rest:
             self._parts.append(rest)
+            self._begun += len(rest)
+        if self._begun > LONGEST:
+            self._finish()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """See `asyncio.Protocol`: Chromium has closed its end."""
